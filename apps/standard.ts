@@ -1,0 +1,68 @@
+import { NOT_FORWARDED, type Packet, quoted, Refusal, splitUuid, type Tags, type Target, tagsOf } from "../protocol/index.js";
+import type { App } from "../server/app.js";
+
+/** What every resource can do: report to a page, tell all pages, echo (PROTOCOL.md, chapter 7). `quit` is the dialog's own. */
+export function standard(): App {
+  return {
+    name: "standard",
+    opcodes: {
+      feedback: (packet, peer, hub) => hub.feedback(targetOf(packet), forwarded(packet, peer.uuid)),
+      broadcast: (packet, peer, hub) => hub.broadcast(forwarded(packet), { ...narrowing(packet), except: peer }),
+      echo(packet, peer) {
+        const { ref: _, ...echo } = packet;
+        if (!peer.takesPushes) return echo;
+        peer.send(echo);
+        return undefined;
+      },
+    },
+    words: {
+      feedback(args) {
+        const [uuid, message] = splitUuid(args);
+        return { opcode: "feedback", uuid, message };
+      },
+      broadcast: (message) => ({ opcode: "broadcast", message }),
+      echo: (message) => ({ opcode: "echo", message }),
+    },
+  };
+}
+
+/** All of the sender's fields but those for the hub [STD-1]; `fromUUID` is the hub's own word [STD-2]. */
+function forwarded(packet: Packet, fromUUID?: string): Packet {
+  const out: Packet = { opcode: packet.opcode };
+  for (const field of Object.keys(packet)) {
+    if (!NOT_FORWARDED.has(field) && field !== "__proto__") out[field] = packet[field];
+  }
+  if (fromUUID !== undefined) out.fromUUID = fromUUID;
+  return out;
+}
+
+/** Exactly one of the three [STD-3]. */
+function targetOf(packet: Packet): Target {
+  const uuid = textOf(packet, "uuid");
+  const ident = textOf(packet, "ident");
+  const tags = optionalTags(packet);
+  const given = [uuid, ident, tags].filter((target) => target !== undefined).length;
+  if (given !== 1) {
+    throw new Refusal("bad-message", `Expected exactly one of \`uuid\`, \`ident\` and \`tags\` that is not empty, got ${given}.`);
+  }
+  if (uuid !== undefined) return { uuid };
+  return ident === undefined ? { tags: tags as Tags } : { ident };
+}
+
+function narrowing(packet: Packet): { resource?: string; tags?: Tags } {
+  const resource = textOf(packet, "resource");
+  const tags = optionalTags(packet);
+  return { ...(resource === undefined ? undefined : { resource }), ...(tags === undefined ? undefined : { tags }) };
+}
+
+/** An empty string counts as absent [STD-3]. */
+function textOf(packet: Packet, field: string): string | undefined {
+  const value = packet[field];
+  if (value === undefined || value === "") return undefined;
+  if (typeof value === "string") return value;
+  throw new Refusal("bad-message", `Expected \`${field}\` to be a string, got ${quoted(value)}.`);
+}
+
+function optionalTags(packet: Packet): Tags | undefined {
+  return packet.tags === undefined || packet.tags === "" ? undefined : tagsOf(packet.tags);
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+import { environmentName, flagName, OPTION_NAMES, OPTIONS, OptionError } from "../server/options.js";
+
+const USAGE = `signalbox, a hub between backend processes and browser pages
+
+  signalbox [serve] [OPTIONS]           run the hub
+  signalbox send feedback UUID TEXT     report to the page that has this UUID
+  signalbox send broadcast TEXT         tell all pages
+  signalbox help [serve|send]           more about it
+`;
+
+const COMMANDS: Readonly<Record<string, (argv: string[]) => Promise<number>>> = {
+  async serve(argv) {
+    const { serve } = await import("../server/serve.js");
+    await serve(argv);
+    return 0;
+  },
+  async send(argv) {
+    const { send } = await import("../tcp-client/send.js");
+    return send(argv);
+  },
+  async help([topic]) {
+    if (topic === "send") process.stdout.write((await import("../tcp-client/send.js")).USAGE);
+    else process.stdout.write(topic === "serve" ? serveHelp() : USAGE);
+    return 0;
+  },
+};
+
+function serveHelp(): string {
+  const rows = OPTION_NAMES.map((name) => {
+    const { type, secret, unit, about } = OPTIONS[name];
+    const given = OPTIONS[name].default;
+    const where = secret ? environmentName(name) : type === "resources" ? "(file only)" : `--${flagName(name)}`;
+    const shown =
+      type === "resources" || given === "" || (Array.isArray(given) && given.length === 0)
+        ? ""
+        : ` [${[given].flat().join(" ")}${unit ? ` ${unit}` : ""}]`;
+    return `  ${where.padEnd(28)} ${about}${shown}\n`;
+  });
+  return `signalbox [serve] [--config FILE] [OPTIONS]
+
+Options come from signalbox.config.js or .json, then from the environment (SIGNALBOX_MAX_MESSAGE), then
+from flags (--max-message); what comes later wins.
+
+${rows.join("")}`;
+}
+
+async function main(): Promise<number> {
+  const [first = "serve", ...rest] = process.argv.slice(2);
+  if (first === "--help" || first === "-h") return COMMANDS.help?.([]) ?? 0;
+  if (first.startsWith("-")) return COMMANDS.serve?.([first, ...rest]) ?? 0;
+  const command = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  if (command) return command(rest);
+  process.stderr.write(`signalbox: unknown command \`${first}\`\n\n${USAGE}`);
+  return 2;
+}
+
+try {
+  process.exitCode = await main();
+  // A hub that has stopped leaves nothing behind that is worth waiting for.
+  if (process.exitCode === 0) process.exit();
+} catch (error) {
+  const known = error instanceof OptionError || error instanceof TypeError || (error as NodeJS.ErrnoException).code !== undefined;
+  process.stderr.write(`signalbox: ${known ? (error as Error).message : (error as Error).stack}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,211 @@
+import { CLOSE, type Close, mayReconnect, type Packet, type Ready, type Tags, type Target } from "../protocol/index.js";
+import { Backoff } from "./backoff.js";
+import { ClientDialog, type DialogEvents, type Outcome, type Wire, type WireEvents } from "./dialog.js";
+import { ClosedError } from "./errors.js";
+
+/** Opens one connection; called again for each try. */
+export type OpenWire = (events: WireEvents) => Wire;
+
+export interface ClientOptions {
+  /** Messages that may be under way, default 32; the hub may grant less. */
+  window?: number;
+  /** A name by which this peer can be addressed; several may share it. */
+  ident?: string;
+  /** Properties by which this peer can be addressed. */
+  tags?: Tags;
+  /** How long `connect` tries before it rejects, ms, default 30,000; 0: for ever. */
+  connectTimeout?: number;
+}
+
+/** Fields of a forwarded message beside `message`. */
+export interface MessageFields {
+  /** Makes it state: of one key only the newest value counts. */
+  key?: string;
+  [field: string]: unknown;
+}
+
+const WINDOW = 32;
+const CONNECT_TIMEOUT = 30_000;
+
+/** A packet that the hub pushed. The type of the event is the packet's opcode; `message` events bring every packet. */
+export class PushEvent extends Event {
+  constructor(
+    type: string,
+    readonly packet: Packet,
+    private readonly say: (packet: Packet) => void,
+  ) {
+    super(type);
+  }
+
+  /** Answers a question of the hub's app (a packet with `ask`). */
+  reply(result: unknown): void {
+    this.say({ opcode: "reply", ask: this.packet.ask, result });
+  }
+}
+
+/** `ready`: there is a connection, with this UUID. */
+export class ReadyEvent extends Event {
+  constructor(readonly ready: Ready) {
+    super("ready");
+  }
+}
+
+/** `close`: there is none any more. */
+export class CloseEvent extends Event {
+  constructor(
+    readonly code: number,
+    readonly reason: string,
+    /** ms to the next try, or `undefined` where there will be none. */
+    readonly retryIn: number | undefined,
+  ) {
+    super("close");
+  }
+}
+
+/** The event of a type: every opcode is a type of its own. */
+export type EventOf<T extends string> = T extends "ready" ? ReadyEvent : T extends "close" ? CloseEvent : PushEvent;
+
+/** An `EventTarget` that knows its events. */
+export interface HubEventTarget {
+  addEventListener<T extends string>(
+    type: T,
+    listener: (event: EventOf<T>) => void,
+    options?: { once?: boolean; signal?: unknown } | boolean,
+  ): void;
+  removeEventListener<T extends string>(type: T, listener: (event: EventOf<T>) => void): void;
+  dispatchEvent(event: Event): boolean;
+}
+
+const TypedEventTarget = EventTarget as unknown as new () => HubEventTarget;
+
+/** A client of the hub, page or backend: one surface over any wire. It reconnects by itself until it is closed. */
+export class HubClient extends TypedEventTarget {
+  /** This peer's address: give it to the backend that is to report here. Changes with a new connection. */
+  uuid = "";
+  /** True between `ready` and `close`. */
+  connected = false;
+  #dialog: ClientDialog | undefined;
+  #wire: Wire | undefined;
+  #farewell: Close | undefined;
+  #over = false;
+  #retry: unknown;
+  readonly #backoff = new Backoff(Math.random);
+
+  constructor(
+    private readonly openWire: OpenWire,
+    private readonly hello: object,
+  ) {
+    super();
+    this.#open();
+  }
+
+  /**
+   * Sends a message and settles with its `next`: what became of it.
+   * Rejects with `RefusedError` where the hub refused it, with `ClosedError` where the connection ended first; never hangs.
+   */
+  send(packet: Packet): Promise<Outcome> {
+    if (!this.connected || !this.#dialog) return Promise.reject(new ClosedError(CLOSE.lost.code, "Not connected to the hub."));
+    return this.#dialog.send(packet);
+  }
+
+  /** Reports to the peers meant: a UUID, or `{uuid}`, `{ident}` or `{tags}`. The outcome is `sent` or `gone`. */
+  feedback(to: string | Target, message: unknown, fields: MessageFields = {}): Promise<Outcome> {
+    const target = typeof to === "string" ? { uuid: to } : to;
+    return this.send({ ...fields, ...target, message, opcode: "feedback" });
+  }
+
+  /** Tells all pages, or those on `resource` or with all `tags`. */
+  broadcast(message: unknown, fields: MessageFields & { resource?: string; tags?: Tags } = {}): Promise<Outcome> {
+    return this.send({ ...fields, message, opcode: "broadcast" });
+  }
+
+  /** Says what needs no credit and has no answer, such as `cancel`. Lost where there is no connection. */
+  say(packet: Packet): void {
+    this.#dialog?.say(packet);
+  }
+
+  /** Ends the connection for good. What was sent before is still answered. */
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#retry);
+    if (this.connected) this.say({ opcode: "quit" });
+    else this.#wire?.close();
+  }
+
+  #open(): void {
+    this.#farewell = undefined;
+    const wire = this.openWire({
+      open: () => this.#dialog?.hello(this.hello),
+      text: (text) => this.#dialog?.receive(text),
+      closed: (code, reason) => this.#closed(code, reason),
+    });
+    this.#wire = wire;
+    this.#dialog = new ClientDialog(wire, this.#events);
+  }
+
+  readonly #events: DialogEvents = {
+    ready: (ready) => {
+      this.#backoff.reset();
+      this.uuid = ready.uuid;
+      this.connected = true;
+      this.dispatchEvent(new ReadyEvent(ready));
+    },
+    push: (packet) => {
+      const say = (reply: Packet): void => this.say(reply);
+      this.dispatchEvent(new PushEvent("message", packet, say));
+      if (packet.opcode !== "message") this.dispatchEvent(new PushEvent(packet.opcode, packet, say));
+    },
+    farewell: (close) => {
+      this.#farewell = close;
+    },
+  };
+
+  #closed(wireCode: number, wireReason: string): void {
+    // The packet says it better than the frame, and a TCP wire has no frame.
+    const code = this.#farewell?.code ?? wireCode;
+    const reason = this.#farewell?.error ?? (wireReason || "The connection to the hub ended.");
+    this.connected = false;
+    if (!this.#over && !mayReconnect(code)) this.#over = true;
+    const retryIn = this.#over ? undefined : this.#backoff.next();
+    if (retryIn !== undefined) this.#retry = setTimeout(() => this.#open(), retryIn);
+    this.#dialog?.closed(code, reason);
+    this.dispatchEvent(new CloseEvent(code, reason, retryIn));
+  }
+}
+
+/** What a client says of itself. */
+export function helloOf({ window = WINDOW, ident, tags }: ClientOptions): object {
+  return { window, ident, tags };
+}
+
+/** Settles when the client is ready; rejects where the hub will not have it, or does not answer in time. */
+export function untilReady(client: HubClient, { connectTimeout = CONNECT_TIMEOUT }: ClientOptions): Promise<HubClient> {
+  return new Promise((resolve, reject) => {
+    let last = "nothing was heard of it";
+    const timer =
+      connectTimeout > 0
+        ? setTimeout(() => fail(CLOSE.lost.code, `No connection to the hub within ${connectTimeout} ms: ${last}`), connectTimeout)
+        : undefined;
+    const onReady = (): void => {
+      settle();
+      resolve(client);
+    };
+    const onClose = ({ code, reason, retryIn }: CloseEvent): void => {
+      last = reason;
+      if (retryIn === undefined) fail(code, reason);
+    };
+    function settle(): void {
+      clearTimeout(timer);
+      client.removeEventListener("ready", onReady);
+      client.removeEventListener("close", onClose);
+    }
+    function fail(code: number, reason: string): void {
+      settle();
+      client.close();
+      reject(new ClosedError(code, reason));
+    }
+    client.addEventListener("ready", onReady);
+    client.addEventListener("close", onClose);
+  });
+}

@@ -1,0 +1,119 @@
+/**
+ * The words of both ends (PROTOCOL.md, chapters 2 to 7). An arrow says who speaks:
+ * `C→H` a client to the hub, `H→C` the hub to a client.
+ */
+
+/** The WebSocket subprotocol in which a client says `hello` first. */
+export const SUBPROTOCOL = "signalbox.1";
+
+/** The control words around the pieces of a long message. Compared whole, never as part of a text [CHUNK-2]. */
+export const BUFFER_ON = "bufferON";
+export const BUFFER_OFF = "bufferOFF";
+
+/** Any packet: an object with a string `opcode`; unknown fields are ignored [PKT-1]. */
+export interface Packet {
+  opcode: string;
+  [field: string]: unknown;
+}
+
+/** Properties by which peers can be addressed [STD-3]. */
+export type Tags = Readonly<Record<string, string | number | boolean>>;
+
+/** C→H, the first packet where one is due (chapter 3). */
+export interface Hello {
+  opcode: "hello";
+  window?: number;
+  ident?: string;
+  tags?: Tags;
+  resource?: string;
+  token?: string;
+}
+
+/** The limits a client must keep (chapter 11). */
+export interface ReadyLimits {
+  /** Bytes of one message, or of the pieces of one. */
+  maxMessage: number;
+  /** Levels of nested JSON. */
+  maxDepth: number;
+}
+
+/** H→C, the peer is reachable from now on [OPEN-1]. */
+export interface Ready {
+  opcode: "ready";
+  uuid: string;
+  window: number;
+  limits: ReadyLimits;
+  /** The hub's clock, ms since 1970. */
+  time: number;
+}
+
+/** What became of a message [NEXT-3]. */
+export type Status = "done" | "sent" | "held" | "delivered" | "merged" | "gone" | "dropped" | "refused" | "cancel";
+
+/** A message's own name for itself, echoed in its `next` [NEXT-2]. */
+export type Ref = string | number;
+
+/** Why something was refused: a stable code and a sentence for people. */
+export interface ErrorInfo {
+  code: string;
+  message: string;
+}
+
+/** H→C, the answer to one message [NEXT-1]. */
+export interface Next {
+  opcode: "next";
+  fyi: "";
+  ref?: Ref;
+  status: Status;
+  n?: number;
+  held?: number;
+  result?: unknown;
+  error?: ErrorInfo;
+  reason?: string;
+}
+
+/** H→C, the connection ends because of a fault [END-3]. */
+export interface Close {
+  opcode: "close";
+  error: string;
+  code: number;
+}
+
+/** C→H, ends the dialog [END-1]. */
+export interface Quit {
+  opcode: "quit";
+}
+
+/** C→H, the answer to a question of an app [ASK-1]. */
+export interface Reply {
+  opcode: "reply";
+  ask: number;
+  result?: unknown;
+  error?: string;
+}
+
+/** Whom a `feedback` is for: exactly one of the three [STD-3]. */
+export type Target = { uuid: string } | { ident: string } | { tags: Tags };
+
+/** C→H, to the peers meant. H→C with `fromUUID`. */
+export type Feedback = { opcode: "feedback"; message?: unknown; key?: string } & Partial<Record<"uuid" | "ident", string>> & {
+    tags?: Tags;
+  };
+
+/** C→H, to all pages but the sender [STD-5]. */
+export interface Broadcast {
+  opcode: "broadcast";
+  message?: unknown;
+  resource?: string;
+  tags?: Tags;
+  key?: string;
+}
+
+/** Said by a client without credit and never answered with `next` [NEXT-6]. */
+export const CREDIT_FREE: ReadonlySet<string> = new Set(["cancel", "seen", "quit", "reply"]);
+
+/** Said by the dialog itself: an app can neither declare nor push them. */
+export const RESERVED: ReadonlySet<string> = new Set(["hello", "ready", "next", "close", "seen", "reply"]);
+
+/** Fields of a forwarded message that are meant for the hub alone [STD-1]. */
+export const NOT_FORWARDED: ReadonlySet<string> = new Set(["uuid", "ident", "tags", "resource", "ref", "wait", "volatile", "fromUUID"]);

@@ -1,0 +1,86 @@
+import { quoted, Refusal } from "./errors.js";
+import type { Packet, Ref } from "./packets.js";
+
+/** Characters that any text nested deeper than 64 levels needs at least: an opening and a closing bracket a level. */
+const CHARACTERS_A_LEVEL = 2;
+const MAX_REF = 128;
+
+/**
+ * One message as a packet.
+ * @throws Refusal `bad-json`, `too-deep` or `bad-message`; never a piece of the text in it [PKT-5]
+ */
+export function parsePacket(text: string, maxDepth: number): Packet {
+  if (text.length > maxDepth * CHARACTERS_A_LEVEL && depthOf(text, maxDepth) > maxDepth) {
+    throw new Refusal("too-deep", `Expected JSON of at most \`maxDepth\` ${maxDepth} levels, got more.`);
+  }
+  const value = parseJson(text);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new Refusal("bad-message", `Expected a JSON object with an \`opcode\`, got ${kindOf(value)}.`);
+  }
+  const packet = value as Packet;
+  if (typeof packet.opcode !== "string" || packet.opcode === "") {
+    throw new Refusal("bad-message", `Expected \`opcode\` to be a string that is not empty, got ${kindOf(packet.opcode)}.`);
+  }
+  return packet;
+}
+
+/**
+ * The message's name for itself, if it has one [NEXT-2].
+ * @throws Refusal `bad-message` where it is neither a number nor a short string
+ */
+export function refOf(packet: Packet): Ref | undefined {
+  const ref = packet.ref;
+  if (ref === undefined || typeof ref === "number") return ref;
+  if (typeof ref === "string" && ref.length <= MAX_REF) return ref;
+  throw new Refusal("bad-message", `Expected \`ref\` to be a number or a string of at most ${MAX_REF} characters, got ${kindOf(ref)}.`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // The engine's sentence quotes the text; only the place may go out.
+    const place = /at position (\d+)/.exec((error as Error).message)?.[1];
+    const where = place === undefined ? "" : `, stopped at character ${place}`;
+    throw new Refusal("bad-json", `Expected JSON, got a text of ${text.length} characters that is not${where}.`);
+  }
+}
+
+function kindOf(value: unknown): string {
+  if (typeof value === "string") return value === "" ? "an empty string" : `a string of ${value.length} characters`;
+  return quoted(value);
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** How deep objects and arrays nest, read from the text so that no recursion ever meets a bomb. Stops counting above `enough`. */
+export function depthOf(text: string, enough: number): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === QUOTE) i = endOfString(text, i);
+    else if (c === 0x7b || c === 0x5b) {
+      if (++depth > deepest) deepest = depth;
+      if (deepest > enough) return deepest;
+    } else if (c === 0x7d || c === 0x5d) depth--;
+  }
+  return deepest;
+}
+
+function endOfString(text: string, start: number): number {
+  let end = start;
+  do {
+    end = text.indexOf('"', end + 1);
+    if (end === -1) return text.length;
+  } while (isEscaped(text, end));
+  return end;
+}
+
+/** A quote is part of the string when an odd number of backslashes stands before it. */
+function isEscaped(text: string, quote: number): boolean {
+  let i = quote - 1;
+  while (text.charCodeAt(i) === BACKSLASH) i--;
+  return (quote - 1 - i) % 2 === 1;
+}

@@ -1,0 +1,34 @@
+import { BlockList, isIPv6 } from "node:net";
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
+LOOPBACK.addAddress("::1", "ipv6");
+
+/** This host, by the address of a socket; `::ffff:127.0.0.1` is 127.0.0.1 seen by a socket for both families. */
+export function isLoopback(address: string): boolean {
+  if (address === "localhost") return true;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  return LOOPBACK.check(mapped ?? address, mapped === undefined && isIPv6(address) ? "ipv6" : "ipv4");
+}
+
+/** How many connections each address has. Loopback is exempt: every backend and proxy of this host comes from there. */
+export class AddressCounter {
+  readonly #counts = new Map<string, number>();
+
+  constructor(private readonly max: number) {}
+
+  /** @returns false where the address has as many as it may have */
+  enter(address: string): boolean {
+    if (isLoopback(address)) return true;
+    const count = this.#counts.get(address) ?? 0;
+    if (count >= this.max) return false;
+    this.#counts.set(address, count + 1);
+    return true;
+  }
+
+  leave(address: string): void {
+    const count = (this.#counts.get(address) ?? 0) - 1;
+    if (count > 0) this.#counts.set(address, count);
+    else this.#counts.delete(address);
+  }
+}

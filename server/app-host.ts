@@ -1,0 +1,63 @@
+import type { Packet } from "../protocol/index.js";
+import type { App, AppHub, Handler, Log, Peer } from "./app.js";
+import type { Connection } from "./connection.js";
+
+/** One app in the hub: calls its hooks so that nothing it throws hurts anybody else. */
+export class AppHost {
+  #peers = 0;
+
+  constructor(
+    readonly app: App,
+    readonly name: string,
+    private readonly hub: AppHub,
+    private readonly log: Log,
+  ) {}
+
+  /** Throws what the handler throws; the connection answers it. */
+  handle(handler: Handler, packet: Packet, peer: Peer): unknown {
+    return handler.call(this.app, packet, peer, this.hub);
+  }
+
+  async start(): Promise<void> {
+    await this.app.start?.(this.hub);
+  }
+
+  async stop(): Promise<void> {
+    try {
+      await this.app.stop?.(this.hub);
+    } catch (error) {
+      this.failed(error, undefined, "stop");
+    }
+  }
+
+  opened(peer: Connection): void {
+    if (this.#peers++ === 0) this.#hook("firstOpen", peer, () => this.app.firstOpen?.(this.hub));
+    this.#hook("open", peer, () => this.app.open?.(peer, this.hub));
+  }
+
+  closed(peer: Connection, why: string): void {
+    this.#hook("close", peer, () => this.app.close?.(peer, why, this.hub));
+    if (--this.#peers === 0) this.#hook("lastClose", peer, () => this.app.lastClose?.(this.hub));
+  }
+
+  /** Logs it, with the stack, and tells the app. */
+  failed(error: unknown, peer: Connection | undefined, during: string): void {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    this.log.error("app.failed", { app: this.name, during, conn: peer?.id, error: message, stack });
+    try {
+      this.app.error?.(error, peer, this.hub);
+    } catch (another) {
+      this.log.error("app.failed", { app: this.name, during: "error", error: String(another) });
+    }
+  }
+
+  /** A hook may be asynchronous without saying so. */
+  #hook(name: string, peer: Connection, call: () => unknown): void {
+    try {
+      const value = call();
+      if (value instanceof Promise) value.catch((error) => this.failed(error, peer, name));
+    } catch (error) {
+      this.failed(error, peer, name);
+    }
+  }
+}

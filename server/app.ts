@@ -1,0 +1,96 @@
+import type { Answer, Packet, Tags, Target } from "../protocol/index.js";
+
+/** A value, or a promise of it: what is known at once costs no promise. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** Whoever is connected, as an app sees it. */
+export interface Peer {
+  /** Its address: whoever knows it may send to this peer. */
+  readonly uuid: string;
+  /** A page came over WebSocket, a backend over TCP or a unix socket. */
+  readonly kind: "page" | "backend";
+  /** The path it asked for, decoded, without the query. */
+  readonly path: string;
+  /** The name it gave itself in `hello`, if any. */
+  readonly ident: string | undefined;
+  readonly tags: Tags;
+  /** Where its socket comes from: an IP address, or `unix`. */
+  readonly address: string;
+  /** False for plain words and original backends: they would take a push for an answer [STD-4]. */
+  readonly takesPushes: boolean;
+  /**
+   * Sends it a packet without being asked.
+   * @returns false where it takes no pushes or is on its way out
+   * @throws TypeError where the packet has no opcode, or one that belongs to the dialog
+   */
+  send(packet: Packet): boolean;
+  /**
+   * Asks it a question; resolves with the `result` of its `reply` [ASK-1].
+   * @param timeout ms, default 30,000
+   * @throws Error (rejects) where it answers with an error, leaves, or does not answer in time
+   */
+  ask(packet: Packet, timeout?: number): Promise<unknown>;
+  /** Closes its connection, with a sentence for people. */
+  close(reason?: string): void;
+}
+
+/**
+ * Handles one message. What it returns, or its promise resolves to, becomes `result` of the `next`; an {@link Answer}
+ * becomes the whole answer. Throw a `Refusal` to refuse with a code of your own; anything else thrown is answered
+ * `app-error` and logged with its stack [NEXT-7].
+ */
+export type Handler = (packet: Packet, peer: Peer, hub: AppHub) => unknown;
+
+/** An app is a value: the opcodes it handles and, if it wants them, what it does at the turns of life. */
+export interface App {
+  /** For the log; default: the paths it is mounted on. */
+  name?: string;
+  opcodes: Record<string, Handler>;
+  /** Plain words on TCP: turns the arguments behind the word into a packet of one of the opcodes; throws a `Refusal` otherwise. */
+  words?: Record<string, (args: string) => Packet>;
+  /** Awaited before the first listener stands. */
+  start?(hub: AppHub): MaybePromise<void>;
+  open?(peer: Peer, hub: AppHub): void;
+  /** @param why as in the log: `quit`, `lost`, `slow`, … */
+  close?(peer: Peer, why: string, hub: AppHub): void;
+  /** A handler or hook of this app threw something that is no `Refusal`. It has been logged. */
+  error?(error: unknown, peer: Peer | undefined, hub: AppHub): void;
+  /** The first peer came, after none; before its `open`. */
+  firstOpen?(hub: AppHub): void;
+  /** The last peer left; after its `close`. */
+  lastClose?(hub: AppHub): void;
+  /** Awaited at shutdown, when all peers are gone, for at most `stopTimeout`. */
+  stop?(hub: AppHub): MaybePromise<void>;
+}
+
+export interface BroadcastOptions {
+  /** Only pages on this path, or below a registered prefix such as `/orders/*`. */
+  resource?: string;
+  /** Only pages that have every one of these. */
+  tags?: Tags;
+  /** Not to this peer: usually the sender. */
+  except?: Peer;
+}
+
+/** What the hub does for an app. The built-in apps have nothing more. */
+export interface AppHub {
+  /** The peers on the resources that carry this app, on this hub. */
+  readonly peers: Iterable<Peer>;
+  /** The URLs the hub listens on, with their real ports; empty during `start`. */
+  readonly listeners: readonly string[];
+  readonly log: Log;
+  /** Sends a packet to the peers meant, on whichever hub they are: `sent`, `gone` or `refused` [STD-3]. */
+  feedback(to: Target, packet: Packet): MaybePromise<Answer>;
+  /** Sends a packet to pages, on all hubs: always `sent` [STD-5]. */
+  broadcast(packet: Packet, options?: BroadcastOptions): MaybePromise<Answer>;
+}
+
+/** One line per event that an operator wants; never payloads or secrets. */
+export interface Log {
+  error(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  debug(event: string, fields?: LogFields): void;
+}
+
+export type LogFields = Readonly<Record<string, unknown>>;

@@ -1,0 +1,49 @@
+import type { Tags, Target } from "../../protocol/index.js";
+import type { MaybePromise } from "../app.js";
+import type { Frame } from "../frame.js";
+
+/** All pages, narrowed by path and tags, but for one peer [STD-5]. */
+export interface Pages {
+  readonly pages: true;
+  readonly resource?: string | undefined;
+  readonly tags?: Tags | undefined;
+  /** UUID of the peer that is left out. */
+  readonly except?: string | undefined;
+}
+
+export type Address = Target | Pages;
+
+/** Whom a frame reached. */
+export interface Reach {
+  /** Connected peers whose queue took it. */
+  readonly sent: number;
+  /** Peers that are meant but take no pushes [STD-4]. */
+  readonly deaf: number;
+}
+
+export const NOBODY: Reach = Object.freeze({ sent: 0, deaf: 0 });
+
+/** A hub, as the others see it. */
+export interface Member {
+  /** Unique for each start of a hub. */
+  readonly id: string;
+  /** Gives the frame to those of its own peers who are meant. Does not throw. */
+  deliver(to: Address, frame: Frame): Reach;
+}
+
+/**
+ * What holds hubs together. Guarantees, the same for every implementation:
+ *
+ * - **Delivery**: each member that has joined when `send` is called gets the frame once, the sender's own peers
+ *   included; a member that joins later does not. Nothing is kept or repeated.
+ * - **Order**: frames sent by one member arrive at each other member in the order of the calls.
+ * - **Answer**: the sum over all members. For a UUID it is known to be complete, for it has one owner.
+ * - **Failure**: where other members cannot be reached `send` rejects with a `Refusal` of code `unavailable`; own
+ *   peers have been served by then. It settles within 1 s.
+ * - A value is returned instead of a promise where the answer is known at once.
+ */
+export interface Cluster {
+  join(member: Member): MaybePromise<void>;
+  leave(member: Member): MaybePromise<void>;
+  send(from: Member, to: Address, frame: Frame): MaybePromise<Reach>;
+}

@@ -1,0 +1,132 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, isAbsolute, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { quoted } from "../protocol/index.js";
+import type { App } from "./app.js";
+import {
+  environmentName,
+  flagName,
+  nearest,
+  OPTION_NAMES,
+  OPTIONS,
+  OptionError,
+  type OptionName,
+  type Options,
+  parseOption,
+  type ResourceOption,
+} from "./options.js";
+
+/** Read where no `--config` names another. */
+const DEFAULT_FILES = ["signalbox.config.js", "signalbox.config.json"];
+
+/** Environment names that are not options: they belong to the clients. */
+const OTHER_NAMES: ReadonlySet<string> = new Set(["SIGNALBOX_HUB", "SIGNALBOX_CONFIG"]);
+
+/**
+ * The options from file, environment and flags; what comes later wins.
+ * @throws OptionError that names what is wrong and where it stands
+ */
+export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, cwd: string): Promise<Partial<Options>> {
+  const flags = parseFlags(argv);
+  const file = flags.config ?? env.SIGNALBOX_CONFIG ?? DEFAULT_FILES.find((name) => existsSync(resolve(cwd, name)));
+  const fromFile = file === undefined ? {} : await readFile(resolve(cwd, file));
+  return { ...fromFile, ...fromEnvironment(env), ...flags.options };
+}
+
+async function readFile(path: string): Promise<Partial<Options>> {
+  const options = path.endsWith(".json") ? readJson(path) : await importDefault(path);
+  if (typeof options !== "object" || options === null)
+    throw new OptionError(`${path}: expected an object of options, got ${quoted(options)}.`);
+  const { resources } = options as Partial<Options>;
+  if (resources === undefined) return options;
+  return { ...options, resources: await loadResources(resources, dirname(path)) };
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new OptionError(`${path}: ${(error as Error).message}`);
+  }
+}
+
+async function importDefault(path: string): Promise<unknown> {
+  try {
+    return ((await import(pathToFileURL(path).href)) as { default?: unknown }).default;
+  } catch (error) {
+    throw new OptionError(`${path}: ${(error as Error).message}`);
+  }
+}
+
+/** Apps named by the path of their module are imported, beside the file that names them. */
+async function loadResources(resources: Options["resources"], folder: string): Promise<Options["resources"]> {
+  const loaded: Record<string, ResourceOption> = Object.create(null);
+  for (const [pattern, given] of Object.entries(resources)) {
+    const apps: App[] = [];
+    for (const each of [given].flat() as (App | string)[]) apps.push(typeof each === "string" ? await loadApp(each, folder) : each);
+    loaded[pattern] = apps;
+  }
+  return loaded;
+}
+
+async function loadApp(module: string, folder: string): Promise<App> {
+  const app = await importDefault(isAbsolute(module) ? module : resolve(folder, module));
+  if (app === undefined) throw new OptionError(`${module}: expected an app as the default export, got none.`);
+  return app as App;
+}
+
+function fromEnvironment(env: NodeJS.ProcessEnv): Partial<Options> {
+  const names = new Map(OPTION_NAMES.map((name) => [environmentName(name), name]));
+  const options: Record<string, unknown> = {};
+  for (const [variable, text] of Object.entries(env)) {
+    if (!variable.startsWith("SIGNALBOX_") || OTHER_NAMES.has(variable) || text === undefined) continue;
+    const name = names.get(variable);
+    if (name === undefined)
+      throw new OptionError(`Unknown environment variable ${quoted(variable)}: did you mean \`${nearest(variable, [...names.keys()])}\`?`);
+    options[name] = parseOption(name, text);
+  }
+  return options as Partial<Options>;
+}
+
+function parseFlags(argv: readonly string[]): { config: string | undefined; options: Partial<Options> } {
+  const names = OPTION_NAMES.filter((name) => !OPTIONS[name].secret && OPTIONS[name].type !== "resources");
+  const flags = Object.fromEntries(names.map((name) => [flagName(name), flagType(name)]));
+  checkFlags(argv, [...Object.keys(flags), "config"]);
+  const { values } = parse(argv, { ...flags, config: { type: "string" } });
+  const options: Record<string, unknown> = {};
+  for (const name of names) {
+    const value = values[flagName(name)];
+    if (value !== undefined) options[name] = fromFlag(name, value);
+  }
+  return { config: values.config as string | undefined, options: options as Partial<Options> };
+}
+
+type FlagType = { type: "string" | "boolean"; multiple?: boolean };
+
+function flagType(name: OptionName): FlagType {
+  const { type } = OPTIONS[name];
+  return type === "flag" ? { type: "boolean" } : { type: "string", multiple: type === "list" };
+}
+
+function fromFlag(name: OptionName, value: unknown): unknown {
+  if (typeof value === "boolean") return value;
+  return Array.isArray(value) ? value.flatMap((each) => parseOption(name, each)) : parseOption(name, value as string);
+}
+
+/** Before `parseArgs`, whose own sentence does not name the nearest flag. */
+function checkFlags(argv: readonly string[], known: readonly string[]): void {
+  for (const word of argv) {
+    const flag = /^--([^=]+)/.exec(word)?.[1];
+    if (flag !== undefined && !known.includes(flag))
+      throw new OptionError(`Unknown flag \`--${flag}\`: did you mean \`--${nearest(flag, known)}\`?`);
+  }
+}
+
+function parse(argv: readonly string[], options: Record<string, FlagType>): { values: Record<string, unknown> } {
+  try {
+    return parseArgs({ args: [...argv], options, allowPositionals: false });
+  } catch (error) {
+    throw new OptionError((error as Error).message);
+  }
+}

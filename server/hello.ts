@@ -1,0 +1,53 @@
+import { Fault, MAX_NAME, type Packet, parsePacket, quoted, Refusal, type Tags, tagsOf } from "../protocol/index.js";
+
+/** What a client said of itself (chapter 3), checked. */
+export interface HelloFields {
+  readonly window: number;
+  readonly ident: string | undefined;
+  readonly tags: Tags;
+  readonly resource: string | undefined;
+  readonly token: string | undefined;
+}
+
+export const NO_TAGS: Tags = Object.freeze({});
+
+/** @throws Fault `protocol` where it is no `hello`, or a field has the wrong type [OPEN-3] */
+export function parseHello(text: string, maxDepth: number): HelloFields {
+  return asFault(() => {
+    const packet = parsePacket(text, maxDepth);
+    if (packet.opcode !== "hello") throw new Refusal("", `Expected \`hello\` as the first packet, got ${quoted(packet.opcode)}.`);
+    return {
+      window: windowOf(packet),
+      ident: nameOf(packet, "ident"),
+      tags: packet.tags === undefined ? NO_TAGS : tagsOf(packet.tags),
+      resource: nameOf(packet, "resource"),
+      token: nameOf(packet, "token"),
+    };
+  });
+}
+
+function windowOf(packet: Packet): number {
+  const window = packet.window ?? 1;
+  if (Number.isSafeInteger(window) && (window as number) >= 1) return window as number;
+  throw new Refusal("", `Expected \`window\` of hello to be an integer of at least 1, got ${quoted(window)}.`);
+}
+
+/** An empty string counts as absent. */
+function nameOf(packet: Packet, field: string): string | undefined {
+  const value = packet[field];
+  if (value === undefined || value === "") return undefined;
+  if (typeof value === "string" && (value.length <= MAX_NAME || field === "token")) return value;
+  throw new Refusal(
+    "",
+    `Expected \`${field}\` of hello to be a string of at most ${MAX_NAME} characters, got ${quoted(field === "token" ? typeof value : value)}.`,
+  );
+}
+
+/** A `hello` has no `next` that could refuse it. */
+function asFault<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof Refusal ? new Fault("protocol", error.message) : error;
+  }
+}

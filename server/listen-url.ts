@@ -1,0 +1,23 @@
+import { quoted } from "../protocol/index.js";
+import { OptionError } from "./options.js";
+
+const SCHEMES = ["ws", "wss", "tcp", "tls"] as const;
+
+/** Where to listen: a host and port, or the path of a unix socket. */
+export type ListenUrl =
+  | { readonly scheme: (typeof SCHEMES)[number]; readonly host: string; readonly port: number }
+  | { readonly scheme: "unix"; readonly path: string };
+
+/** @throws OptionError that names the rule and what came */
+export function parseListenUrl(text: string): ListenUrl {
+  if (text.startsWith("unix:") && text.length > "unix:".length) return { scheme: "unix", path: text.slice("unix:".length) };
+  const match = /^([a-z]+):\/\/(\[[0-9a-f:.]+\]|[^:/@?#\s]+):(\d{1,5})\/?$/i.exec(text);
+  const [, scheme = "", host = "", port = ""] = match ?? [];
+  if (!(SCHEMES as readonly string[]).includes(scheme) || Number(port) > 65_535) {
+    throw new OptionError(`Expected \`listen\` to be ws://HOST:PORT, wss://, tcp://, tls:// or unix:PATH, got ${quoted(text)}.`);
+  }
+  return { scheme: scheme as "ws", host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
+}
+
+/** A host and port as they stand in a URL. */
+export const authority = (host: string, port: number): string => `${host.includes(":") ? `[${host}]` : host}:${port}`;

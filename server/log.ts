@@ -1,0 +1,44 @@
+import winston from "winston";
+import { escapeControls } from "../protocol/index.js";
+import type { Log, LogFields } from "./app.js";
+
+export interface LogSettings {
+  readonly level: string;
+  /** `auto`: text on a terminal, JSON otherwise. */
+  readonly format: string;
+}
+
+/** The hub's log, on standard error: standard output belongs to the line that says it is ready. The only file that knows `winston`. */
+export function createLog({ level, format }: LogSettings): Log {
+  const text = format === "text" || (format === "auto" && process.stderr.isTTY === true);
+  const logger = winston.createLogger({
+    level,
+    format: winston.format.printf(text ? textLine : jsonLine),
+    transports: [new winston.transports.Stream({ stream: process.stderr })],
+    exitOnError: false,
+  });
+  // A log that cannot be written is no reason to stop.
+  logger.on("error", () => {});
+  const at =
+    (name: string) =>
+    (event: string, fields: LogFields = {}): void => {
+      logger.log({ level: name, message: event, fields });
+    };
+  return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
+}
+
+/** JSON escapes C0 by itself; the rest of the control characters is still harmful in a terminal. */
+function jsonLine({ level, message, fields }: winston.Logform.TransformableInfo): string {
+  return escapeControls(JSON.stringify({ time: new Date().toISOString(), level, event: message, ...(fields as LogFields) }));
+}
+
+function textLine({ level, message, fields }: winston.Logform.TransformableInfo): string {
+  const pairs = Object.entries(fields as LogFields).filter(([, value]) => value !== undefined);
+  const words = pairs.map(
+    ([name, value]) => `${name}=${typeof value === "string" && /^[\w.:/@-]+$/.test(value) ? value : JSON.stringify(value)}`,
+  );
+  return escapeControls([new Date().toISOString().slice(11, 19), level, message, ...words].join(" "));
+}
+
+/** For a library that should keep quiet, and for tests. */
+export const silentLog: Log = { error() {}, warn() {}, info() {}, debug() {} };

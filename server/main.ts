@@ -1,0 +1,136 @@
+import { readFileSync } from "node:fs";
+import { createDemo } from "../apps/demo.js";
+import { standard } from "../apps/standard.js";
+import type { App, Log } from "./app.js";
+import { systemClock } from "./clock.js";
+import type { Cluster } from "./cluster/cluster.js";
+import { MemoryCluster } from "./cluster/memory.js";
+import { Hub } from "./hub.js";
+import { parseListenUrl } from "./listen-url.js";
+import { createLog } from "./log.js";
+import { OptionError, type Options, resolveOptions } from "./options.js";
+import { createPages } from "./pages.js";
+import { TcpTransport } from "./transports/tcp.js";
+import { WebSocketTransport } from "./transports/websocket.js";
+
+export type { Packet, Tags, Target } from "../protocol/index.js";
+export { Answer, Refusal } from "../protocol/index.js";
+export type { App, AppHub, BroadcastOptions, Handler, Log, Peer } from "./app.js";
+export type { Cluster } from "./cluster/cluster.js";
+export { MemoryCluster } from "./cluster/memory.js";
+export { OptionError, type Options } from "./options.js";
+
+/** The paths that carry the built-in apps whatever else is mounted: any page's, and what the original's clients ask for. */
+const BUILT_IN_PATHS = ["/", "/web", "/php"];
+
+export interface HubSettings extends Partial<Options> {
+  /** Default: winston, on standard error. */
+  log?: Log;
+  /** Default: memory, this hub alone. Two hubs that are given the same one deliver to each other's pages. */
+  cluster?: Cluster;
+}
+
+/** A hub as a part of your program. */
+export interface RunningHub {
+  /** The URLs it listens on, with their real ports. */
+  readonly listeners: readonly string[];
+  /** Stops accepting, lets handlers finish, tells everybody, and settles when all is closed: within 5 s. */
+  stop(reason?: string): Promise<void>;
+}
+
+/**
+ * Starts a hub. Settles when all its listeners stand.
+ * @throws OptionError (rejects) that names the option, the rule and what came; TypeError for an app that is not right
+ */
+export async function createHub({ log: givenLog, cluster = new MemoryCluster(), ...given }: HubSettings = {}): Promise<RunningHub> {
+  const options = resolveOptions(given);
+  const log = givenLog ?? createLog({ level: options.logLevel, format: options.logFormat });
+  const hub = new Hub({ limits: options, clock: systemClock, cluster, log });
+  mountAll(hub, options);
+  const transports = options.listen.map((url) => createTransport(hub, url, options));
+  await hub.start();
+  try {
+    const listeners: string[] = [];
+    for (const transport of transports) listeners.push(await transport.listen());
+    hub.listeners = listeners;
+    for (const url of listeners) log.info("listener.up", { url });
+  } catch (error) {
+    for (const transport of transports) transport.close();
+    await hub.stop();
+    throw error;
+  }
+  return {
+    listeners: hub.listeners,
+    async stop(reason) {
+      for (const transport of transports) transport.stopAccepting();
+      await hub.stop(reason);
+      for (const transport of transports) transport.close();
+    },
+  };
+}
+
+function mountAll(hub: Hub, options: Options): void {
+  const builtIn: App[] = [standard()];
+  const resources = new Map<string, readonly App[]>(BUILT_IN_PATHS.map((path) => [path, []]));
+  if (options.demo) resources.set("/demo", [createDemo({ folder: options.demoFolder })]);
+  for (const [pattern, given] of Object.entries(options.resources)) resources.set(pattern, appsOf(pattern, given));
+  for (const [pattern, apps] of resources) hub.mount(pattern, [...apps, ...builtIn]);
+}
+
+function appsOf(pattern: string, given: unknown): App[] {
+  return [given].flat().map((app) => {
+    if (typeof app === "string")
+      throw new OptionError(
+        `\`resources\` ${pattern}: a module's path is only for configuration files, here import ${app} and give the app.`,
+      );
+    return app as App;
+  });
+}
+
+interface Transport {
+  listen(): Promise<string>;
+  stopAccepting(): void;
+  close(): void;
+}
+
+function createTransport(hub: Hub, text: string, options: Options): Transport {
+  const url = parseListenUrl(text);
+  const { origins, allowedHosts, backendKey } = options;
+  if (url.scheme === "unix") return new TcpTransport(hub, { at: { path: url.path }, tls: undefined, backendKey });
+  const tls = url.scheme === "wss" || url.scheme === "tls" ? readTls(text, options) : undefined;
+  if (url.scheme === "tcp" || url.scheme === "tls") return new TcpTransport(hub, { at: url, tls, backendKey });
+  return new WebSocketTransport(hub, {
+    host: url.host,
+    port: url.port,
+    tls,
+    origins,
+    allowedHosts,
+    pages: createPages(pageMap(options.demo)),
+  });
+}
+
+function readTls(url: string, { tlsCert, tlsKey, tlsClientCa }: Options): { cert: Buffer; key: Buffer; ca: Buffer | undefined } {
+  if (tlsCert === "" || tlsKey === "")
+    throw new OptionError(`\`listen\` ${url} needs \`tlsCert\` and \`tlsKey\`, the files of a certificate and its key.`);
+  return {
+    cert: readPem("tlsCert", tlsCert),
+    key: readPem("tlsKey", tlsKey),
+    ca: tlsClientCa === "" ? undefined : readPem("tlsClientCa", tlsClientCa),
+  };
+}
+
+function readPem(name: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new OptionError(`\`${name}\`: ${(error as Error).message}`);
+  }
+}
+
+/** The client's module is always served; the demo where it is asked for. */
+function pageMap(demo: boolean): Map<string, URL> {
+  const file = (name: string): URL => new URL(`../web-client/${name}`, import.meta.url);
+  const pages = new Map([["/signalbox.js", file("signalbox.js")]]);
+  if (!demo) return pages;
+  return pages.set("/", file("demo/index.html")).set("/demo/demo.js", file("demo/demo.js")).set("/demo/demo.css", file("demo/demo.css"));
+}

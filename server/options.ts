@@ -1,0 +1,286 @@
+import { quoted } from "../protocol/index.js";
+import type { App } from "./app.js";
+
+/** A resource's apps: values, or the paths of modules that export one by default. */
+export type ResourceOption = App | string | readonly (App | string)[];
+
+/** Limits of the dialog and of the listeners: name, unit, default and reason stand in {@link OPTIONS}. */
+export interface Limits {
+  maxMessage: number;
+  maxDepth: number;
+  maxFirstLine: number;
+  maxWindow: number;
+  maxQueued: number;
+  handshakeTimeout: number;
+  localHandshakeTimeout: number;
+  appTimeout: number;
+  bufferTimeout: number;
+  pingInterval: number;
+  stopTimeout: number;
+  maxHandshakes: number;
+  maxConnections: number;
+  maxPerAddress: number;
+  maxBackends: number;
+}
+
+export interface Options extends Limits {
+  listen: readonly string[];
+  resources: Readonly<Record<string, ResourceOption>>;
+  origins: readonly string[];
+  allowedHosts: readonly string[];
+  backendKey: string;
+  tlsCert: string;
+  tlsKey: string;
+  tlsClientCa: string;
+  logLevel: string;
+  logFormat: string;
+  demo: boolean;
+  demoFolder: string;
+}
+
+interface Spec<T> {
+  readonly type: "integer" | "text" | "list" | "flag" | "resources";
+  readonly default: T;
+  /** What the number counts. */
+  readonly unit?: string;
+  readonly min?: number;
+  readonly oneOf?: readonly string[];
+  /** What it means, and where a default comes from. */
+  readonly about: string;
+  /** Never on a command line, where every process can read it, and never printed. */
+  readonly secret?: true;
+}
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** Every option of the hub. In the environment: `SIGNALBOX_` and the name in capitals, `SIGNALBOX_MAX_MESSAGE`; as a flag: `--max-message`. */
+export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
+  listen: {
+    type: "list",
+    default: ["ws://127.0.0.1:8096", "tcp://127.0.0.1:8097"],
+    about: "Where it listens: ws://, wss://, tcp://, tls:// or unix:PATH. Port 0 is any free one. Default: this host only.",
+  },
+  resources: { type: "resources", default: {}, about: "Apps by path, beside the built-in ones on /, /web and /php." },
+  origins: {
+    type: "list",
+    default: [],
+    about: "Origins of pages that may connect, beside the listener's own: scheme://host:port, or * for any.",
+  },
+  allowedHosts: {
+    type: "list",
+    default: [],
+    about: "Host names the hub answers to, beside the address it listens on; a loopback listener answers to localhost names.",
+  },
+  backendKey: { type: "text", default: "", secret: true, about: "What backends of other hosts show as `token` in their hello." },
+  tlsCert: { type: "text", default: "", about: "File with the certificate chain (PEM) for wss:// and tls://." },
+  tlsKey: { type: "text", default: "", about: "File with its private key (PEM)." },
+  tlsClientCa: { type: "text", default: "", about: "File with the CA (PEM) whose client certificates tls:// demands." },
+  logLevel: { type: "text", default: "info", oneOf: ["error", "warn", "info", "debug"], about: "What is logged." },
+  logFormat: { type: "text", default: "auto", oneOf: ["auto", "json", "text"], about: "json, text, or auto: text on a terminal." },
+  demo: { type: "flag", default: false, about: "Serves the demo page and its job on /demo. Off: it starts processes on behalf of pages." },
+  demoFolder: { type: "text", default: ".", about: "The folder whose files the demo's job reads." },
+  maxMessage: {
+    type: "integer",
+    default: MiB,
+    unit: "bytes",
+    min: KiB,
+    about: "One message, or the pieces of one. A report is small; a file belongs elsewhere.",
+  },
+  maxDepth: {
+    type: "integer",
+    default: 64,
+    unit: "levels",
+    min: 2,
+    about: "Nested JSON. JSON.stringify fails from about 5,000; nobody writes 64.",
+  },
+  maxFirstLine: {
+    type: "integer",
+    default: 8 * KiB,
+    unit: "bytes",
+    min: 256,
+    about: "First line of a backend: a hello with many tags takes 4 KiB.",
+  },
+  maxWindow: {
+    type: "integer",
+    default: 256,
+    unit: "messages",
+    min: 1,
+    about: "Under way for one peer. Covers 25 ms of round trip at 10,000 messages a second.",
+  },
+  maxQueued: {
+    type: "integer",
+    default: 2 * MiB,
+    unit: "bytes",
+    min: 65 * KiB,
+    about: "Waiting for one peer to read. Must exceed maxMessage by 64 KiB, or one echo makes a good page slow.",
+  },
+  handshakeTimeout: { type: "integer", default: 10_000, unit: "ms", min: 10, about: "To the first message." },
+  localHandshakeTimeout: {
+    type: "integer",
+    default: 60_000,
+    unit: "ms",
+    min: 10,
+    about: "To the first line from this host: a person may be typing it.",
+  },
+  appTimeout: {
+    type: "integer",
+    default: 30_000,
+    unit: "ms",
+    min: 10,
+    about: "For a handler to settle; then its message is refused and its credit free.",
+  },
+  bufferTimeout: { type: "integer", default: 30_000, unit: "ms", min: 10, about: "Between two pieces of a message." },
+  pingInterval: {
+    type: "integer",
+    default: 20_000,
+    unit: "ms",
+    min: 10,
+    about: "Heartbeat. Below the 30 to 60 s after which proxies drop a silent connection.",
+  },
+  stopTimeout: {
+    type: "integer",
+    default: 2_000,
+    unit: "ms",
+    min: 10,
+    about: "For handlers to finish at shutdown, and again for apps to stop: below 5 s together.",
+  },
+  maxHandshakes: {
+    type: "integer",
+    default: 1_000,
+    unit: "connections",
+    min: 1,
+    about: "Unfinished handshakes. 2,000 pages return after a restart within seconds.",
+  },
+  maxConnections: {
+    type: "integer",
+    default: 20_000,
+    unit: "connections",
+    min: 1,
+    about: "Peers in total; one page takes about 20 KiB of memory.",
+  },
+  maxPerAddress: {
+    type: "integer",
+    default: 100,
+    unit: "connections",
+    min: 1,
+    about: "From one address; this host is exempt. A user has tens of tabs, not hundreds.",
+  },
+  maxBackends: { type: "integer", default: 256, unit: "connections", min: 1, about: "TCP peers: jobs under way, not users." },
+};
+
+export type OptionName = keyof Options;
+
+export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
+
+/** What is wrong with the configuration, in a sentence that names the option, the rule and what came. */
+export class OptionError extends Error {
+  override name = "OptionError";
+}
+
+/** How much larger than one message a peer's queue must be, in bytes: an answer and a few pushes beside an echo. */
+const QUEUE_MARGIN = 64 * KiB;
+
+/**
+ * Checks what was given and fills in the defaults.
+ * @throws OptionError
+ */
+export function resolveOptions(given: Partial<Options>): Options {
+  const options: Record<string, unknown> = Object.create(null);
+  for (const name of Object.keys(given)) checkName(name);
+  for (const name of OPTION_NAMES) {
+    const value = given[name];
+    options[name] = value === undefined ? OPTIONS[name].default : checkValue(name, value);
+  }
+  const all = options as unknown as Options;
+  if (all.maxQueued < all.maxMessage + QUEUE_MARGIN) {
+    throw new OptionError(
+      `Expected \`maxQueued\` to be at least \`maxMessage\` + ${QUEUE_MARGIN} = ${all.maxMessage + QUEUE_MARGIN} (bytes), got \`${all.maxQueued}\`.`,
+    );
+  }
+  return { ...all };
+}
+
+function checkName(name: string): asserts name is OptionName {
+  if (Object.hasOwn(OPTIONS, name)) return;
+  throw new OptionError(`Unknown option ${quoted(name)}: did you mean \`${nearest(name, OPTION_NAMES)}\`?`);
+}
+
+function checkValue(name: OptionName, value: unknown): unknown {
+  const spec = OPTIONS[name];
+  const { unit, min = 0 } = spec;
+  const wrong = (rule: string): OptionError =>
+    new OptionError(`Expected \`${name}\` to be ${rule}, got ${spec.secret ? "something else" : quoted(value)}.`);
+  switch (spec.type) {
+    case "integer":
+      if (!Number.isSafeInteger(value) || (value as number) < min) throw wrong(`an integer of at least ${min} (${unit})`);
+      return value;
+    case "flag":
+      if (typeof value !== "boolean") throw wrong("true or false");
+      return value;
+    case "list":
+      if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) throw wrong("a list of strings");
+      return value;
+    case "text":
+      if (typeof value !== "string" || (spec.oneOf && !spec.oneOf.includes(value)))
+        throw wrong(spec.oneOf ? `one of ${spec.oneOf.join(", ")}` : "a string");
+      return value;
+    default:
+      if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong("an object of apps by path");
+      return value;
+  }
+}
+
+/**
+ * An option as text, from the environment or a flag.
+ * @throws OptionError
+ */
+export function parseOption(name: OptionName, text: string): unknown {
+  const spec = OPTIONS[name];
+  switch (spec.type) {
+    case "integer":
+      return /^\d+$/.test(text) ? Number(text) : checkValue(name, text);
+    case "flag":
+      if (["1", "true", "yes", "on"].includes(text)) return true;
+      if (["0", "false", "no", "off", ""].includes(text)) return false;
+      return checkValue(name, text);
+    case "list":
+      return text
+        .split(",")
+        .map((item) => item.trim())
+        .filter((item) => item !== "");
+    case "text":
+      return text;
+    default:
+      throw new OptionError(`\`${name}\` can only be given in a configuration file.`);
+  }
+}
+
+/** `maxMessage` as `SIGNALBOX_MAX_MESSAGE`. */
+export const environmentName = (name: OptionName): string => `SIGNALBOX_${words(name).join("_").toUpperCase()}`;
+
+/** `maxMessage` as `max-message`. */
+export const flagName = (name: OptionName): string => words(name).join("-");
+
+function words(name: string): string[] {
+  return name.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
+}
+
+/** The name that takes the fewest changes of a letter (Levenshtein's distance). */
+export function nearest(name: string, names: readonly string[]): string {
+  const scored = names.map((candidate) => ({ candidate, distance: distance(name.toLowerCase(), candidate.toLowerCase()) }));
+  return scored.reduce((best, each) => (each.distance < best.distance ? each : best)).candidate;
+}
+
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(swap, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}

@@ -1,0 +1,31 @@
+import { loadConfig } from "./config.js";
+import { createHub, type RunningHub } from "./main.js";
+
+const HELP_PAGE = "ws";
+
+/** `signalbox serve`: a hub as a process. Settles when it has stopped. */
+export async function serve(argv: readonly string[]): Promise<void> {
+  const options = await loadConfig(argv, process.env, process.cwd());
+  const hub = await createHub(options);
+  process.stdout.write(`signalbox ready ${hub.listeners.join(" ")}\n`);
+  if (options.demo) sayWhereToLook(hub);
+  await untilSignal();
+  // The second signal: now.
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
+  await hub.stop();
+}
+
+/** For people at a terminal; scripts read the line above. */
+function sayWhereToLook(hub: RunningHub): void {
+  const page = hub.listeners.find((url) => url.startsWith(HELP_PAGE));
+  if (page) process.stdout.write(`Open ${page.replace(/^ws/, "http")}/ in a browser. Ctrl-C stops the hub.\n`);
+}
+
+function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once("SIGTERM", () => resolve());
+    process.once("SIGINT", () => resolve());
+    // The terminal went away: for a service that is no reason to stop.
+    process.on("SIGHUP", () => {});
+  });
+}

@@ -1,0 +1,383 @@
+import { isUtf8 } from "node:buffer";
+import { timingSafeEqual } from "node:crypto";
+import { lstatSync, unlinkSync } from "node:fs";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { Fault, formatWords, JsonScanner, LineFramer, LineTooLong, quoted, Refusal, refused, splitWord } from "../../protocol/index.js";
+import { AddressCounter, isLoopback } from "../address.js";
+import type { Connection } from "../connection.js";
+import { type Dialect, jsonDialect, originalDialect, wordsDialect } from "../dialect.js";
+import type { Encoding } from "../frame.js";
+import { type HelloFields, parseHello } from "../hello.js";
+import type { Hub } from "../hub.js";
+import { authority } from "../listen-url.js";
+import { OptionError } from "../options.js";
+import type { Sink } from "../sink.js";
+
+export interface TcpSettings {
+  /** A host and port, or the path of a unix socket. */
+  readonly at: { readonly host: string; readonly port: number } | { readonly path: string };
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer; readonly ca: Buffer | undefined } | undefined;
+  /** Empty: none is asked for. */
+  readonly backendKey: string;
+}
+
+/** For the peer to end its side once the hub has ended, ms. */
+const CLOSE_TIMEOUT = 2_000;
+const HTTP_LINE = / HTTP\/\d(\.\d)?$/;
+const ORIGINAL_FIRST = "php process";
+const ORIGINAL_SECOND = /^GET (\/\S*) HTTP\/\d\.\d$/;
+/** Words clients are on this resource [WORD-4]. */
+const WORDS_PATH = "/";
+
+const lineEncoding: Encoding = { name: "line", encode: (text) => Buffer.from(`${text}\n`) };
+/** The original's backends take one read for one answer, and a line end for part of it. */
+const rawEncoding: Encoding = { name: "raw", encode: (text) => Buffer.from(text) };
+
+/** Backends over TCP, TLS and unix sockets: the only file that knows `net`. */
+export class TcpTransport {
+  readonly #server: Server;
+  readonly #peers = new Set<TcpPeer>();
+  readonly #addresses: AddressCounter;
+
+  constructor(
+    private readonly hub: Hub,
+    private readonly settings: TcpSettings,
+  ) {
+    this.#addresses = new AddressCounter(hub.limits.maxPerAddress);
+    const { tls } = settings;
+    // Half-open: `printf … | nc` ends its side and waits for the answers.
+    const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: hub.limits.pingInterval };
+    const accept = (socket: Socket): void => this.#accept(socket);
+    this.#server = tls
+      ? createTlsServer(
+          {
+            ...options,
+            cert: tls.cert,
+            key: tls.key,
+            ca: tls.ca,
+            requestCert: tls.ca !== undefined,
+            rejectUnauthorized: tls.ca !== undefined,
+          },
+          accept,
+        )
+      : createServer(options, accept);
+    this.#server.on("tlsClientError", (error, socket) => hub.log.warn("tls.refused", { ip: socket.remoteAddress, error: error.message }));
+  }
+
+  /**
+   * @returns the URL with the real port
+   * @throws OptionError where other hosts could connect and nothing is asked of them
+   */
+  async listen(): Promise<string> {
+    const { at, tls, backendKey } = this.settings;
+    if ("path" in at) {
+      await listenUnix(this.#server, at.path);
+      return `unix:${at.path}`;
+    }
+    if (!isLoopback(at.host) && backendKey === "" && tls?.ca === undefined) {
+      throw new OptionError(
+        `Refusing to listen for backends on ${at.host} without \`backendKey\`, or tls:// with \`tlsClientCa\`: anybody could send.`,
+      );
+    }
+    await listenOn(this.#server, at);
+    const { port } = this.#server.address() as AddressInfo;
+    return `${tls ? "tls" : "tcp"}://${authority(at.host, port)}`;
+  }
+
+  stopAccepting(): void {
+    this.#server.close();
+  }
+
+  close(): void {
+    for (const peer of this.#peers) peer.destroy();
+  }
+
+  #accept(socket: Socket): void {
+    const address = "path" in this.settings.at ? "unix" : (socket.remoteAddress ?? "");
+    const counted = address === "unix" || this.#addresses.enter(address);
+    const peer = new TcpPeer(this.hub, socket, address, this.settings.backendKey);
+    this.#peers.add(peer);
+    socket.once("close", () => {
+      this.#peers.delete(peer);
+      if (counted && address !== "unix") this.#addresses.leave(address);
+    });
+    const full = this.#fullBecause(counted);
+    if (full) peer.refuse(new Fault("try-later", full));
+  }
+
+  #fullBecause(counted: boolean): string | undefined {
+    const { maxBackends, maxConnections } = this.hub.limits;
+    if (!counted) return "`maxPerAddress` reached.";
+    if (this.#peers.size > maxBackends) return `\`maxBackends\` ${maxBackends} reached.`;
+    return this.hub.size >= maxConnections ? `\`maxConnections\` ${maxConnections} reached.` : undefined;
+  }
+}
+
+/** One backend: finds out how it speaks, then hands its lines to the dialog. */
+class TcpPeer implements Sink {
+  encoding: Encoding = lineEncoding;
+  #connection: Connection | undefined;
+  readonly #framer: LineFramer;
+  #scanner: JsonScanner | undefined;
+  #expectsOriginal = false;
+  /** Nothing that still comes is obeyed. */
+  #over = false;
+  readonly #cancelTimer: () => void;
+
+  constructor(
+    private readonly hub: Hub,
+    private readonly socket: Socket,
+    private readonly address: string,
+    private readonly backendKey: string,
+  ) {
+    const { maxFirstLine, handshakeTimeout, localHandshakeTimeout } = hub.limits;
+    this.#framer = new LineFramer(maxFirstLine);
+    const timeout = this.#local ? localHandshakeTimeout : handshakeTimeout;
+    this.#cancelTimer = hub.clock.after(timeout, () => this.refuse(new Fault("no-hello", `No first line within ${timeout} ms.`)));
+    socket.on("data", (bytes) => this.#guarded(() => this.#feed(bytes)));
+    socket.on("end", () => this.#guarded(() => this.#ended()));
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => this.#closed());
+  }
+
+  // ── The sink ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get bufferedAmount(): number {
+    return this.socket.writableLength;
+  }
+
+  send(bytes: Buffer): void {
+    if (this.socket.writable) this.socket.write(bytes, this.#written);
+  }
+
+  close(): void {
+    this.#over = true;
+    this.#cancelTimer();
+    this.socket.end();
+    // What still comes is read and dropped: closing over unread bytes would make the kernel take back our last answer.
+    this.socket.resume();
+    const cancel = this.hub.clock.after(CLOSE_TIMEOUT, () => this.socket.destroy());
+    this.socket.once("close", cancel);
+  }
+
+  read(on: boolean): void {
+    if (on) this.socket.resume();
+    else this.socket.pause();
+  }
+
+  readonly #written = (): void => {
+    if (this.socket.writableLength === 0) this.#connection?.drained();
+  };
+
+  // ── Bytes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** Ends it before there is a dialog, with the reason as the first and last line. */
+  refuse(fault: Fault, dialect: Dialect = jsonDialect): void {
+    if (this.#over) return;
+    this.hub.log.warn("peer.refused", { code: fault.code, reason: fault.message, ip: this.address });
+    this.send(this.encoding.encode(dialect.close(fault)));
+    this.close();
+  }
+
+  #feed(bytes: Uint8Array): void {
+    let offset = 0;
+    while (!this.#over && offset < bytes.length) {
+      const next = this.#scanner ? this.#nextText(this.#scanner, bytes, offset) : this.#nextLine(bytes, offset);
+      if (next === undefined) return;
+      offset = next;
+    }
+  }
+
+  #nextLine(bytes: Uint8Array, offset: number): number | undefined {
+    const found = this.#framer.next(bytes, offset);
+    if (found) this.#line(found.line);
+    return found?.offset;
+  }
+
+  #nextText(scanner: JsonScanner, bytes: Uint8Array, offset: number): number | undefined {
+    const found = scanner.next(bytes, offset);
+    if (found) this.#connection?.receive(decode(found.text), found.text.length);
+    return found?.offset;
+  }
+
+  #ended(): void {
+    const last = this.#scanner ? undefined : this.#framer.end();
+    if (last && !this.#over) this.#line(last);
+    if (this.#connection) this.#connection.end("left", "normal");
+    else this.close();
+  }
+
+  #closed(): void {
+    this.#cancelTimer();
+    this.#connection?.lost("lost");
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof LineTooLong)
+        this.#fault(new Fault("too-big", `A line exceeds \`${this.#connection ? "maxMessage" : "maxFirstLine"}\` ${error.limit} bytes.`));
+      else if (error instanceof Fault) this.#fault(error);
+      else throw error;
+    }
+  }
+
+  #fault(fault: Fault): void {
+    if (this.#connection) this.#connection.fault(fault.kind, fault.message);
+    else this.refuse(fault);
+  }
+
+  // ── Lines ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #line(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const text = decode(bytes);
+    if (this.#connection === undefined) {
+      this.#cancelTimer();
+      this.#first(typeof text === "string" ? withoutMark(text) : text);
+    } else if (this.#connection.dialect === wordsDialect && typeof text === "string" && HTTP_LINE.test(text)) this.#crossProtocol();
+    else this.#connection.receive(text, bytes.length);
+  }
+
+  /** The first line decides how it speaks, for good [OPEN-9]. */
+  #first(text: string | Refusal): void {
+    if (text instanceof Refusal) this.refuse(new Fault("protocol", "The first line is not UTF-8 text."));
+    else if (this.#expectsOriginal) this.#original(text);
+    else if (HTTP_LINE.test(text)) this.#crossProtocol();
+    else if (text === ORIGINAL_FIRST) this.#expectsOriginal = true;
+    else if (saysHello(text)) this.#json(text);
+    else this.#words(text);
+  }
+
+  #json(text: string): void {
+    const hello = parseHello(text, this.hub.limits.maxDepth);
+    this.#admit(hello.token);
+    this.#start(jsonDialect, hello.resource ?? "/", hello);
+  }
+
+  #original(text: string): void {
+    const path = ORIGINAL_SECOND.exec(text)?.[1];
+    if (path === undefined) {
+      this.refuse(new Fault("protocol", "Expected `GET PATH HTTP/1.1` as the second line of the original dialect."));
+      return;
+    }
+    this.encoding = rawEncoding;
+    this.#admit(undefined);
+    this.#scanner = new JsonScanner(this.hub.limits.maxMessage);
+    this.#start(originalDialect, path);
+  }
+
+  #words(text: string): void {
+    const { words } = this.hub.resources.resolve(WORDS_PATH);
+    const [word] = splitWord(text);
+    if (!text.startsWith("{") && word !== "quit" && !words.has(word)) {
+      this.hub.log.warn("peer.refused", { reason: "unknown first line", ip: this.address });
+      const hint = `Expected a hello packet, or one of ${[...words.keys(), "quit"].join(", ")}, as the first line, got ${quoted(word)}.`;
+      this.send(lineEncoding.encode(formatWords(refused("unknown-command", hint))));
+      this.close();
+      return;
+    }
+    try {
+      this.#admit(undefined);
+      this.#start(wordsDialect, WORDS_PATH).receive(text, text.length);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.refuse(error, wordsDialect);
+    }
+  }
+
+  #start(dialect: Dialect, path: string, hello?: HelloFields): Connection {
+    this.#framer.limit = this.hub.limits.maxMessage;
+    const resource = this.hub.resources.resolve(path);
+    this.#connection = this.hub.connect(this, { kind: "backend", dialect, path, resource, address: this.address });
+    this.#connection.open(hello);
+    return this.#connection;
+  }
+
+  /** @throws Fault `forbidden` [OPEN-8] */
+  #admit(token: string | undefined): void {
+    if (this.#local || (this.socket as TLSSocket).authorized) return;
+    if (this.backendKey !== "" && token !== undefined && sameSecret(token, this.backendKey)) return;
+    throw new Fault(
+      "forbidden",
+      "A backend of another host needs the hub's `backendKey` as `token` in its hello, or a client certificate.",
+    );
+  }
+
+  /** A browser was made to speak to this port [OPEN-9]. */
+  #crossProtocol(): void {
+    this.hub.log.warn("cross_protocol", { ip: this.address });
+    if (this.#connection) this.#connection.fault("protocol", "This port does not speak HTTP.");
+    else this.refuse(new Fault("protocol", "This port does not speak HTTP."));
+  }
+
+  get #local(): boolean {
+    return this.address === "unix" || isLoopback(this.address);
+  }
+}
+
+function decode(bytes: Uint8Array): string | Refusal {
+  if (!isUtf8(bytes)) return new Refusal("bad-utf8", `A line of ${bytes.length} bytes is not UTF-8.`);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+}
+
+/** A byte order mark in front of a file is no part of its first line. */
+function withoutMark(text: string): string {
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+function saysHello(text: string): boolean {
+  if (!text.startsWith("{")) return false;
+  try {
+    return JSON.parse(text)?.opcode === "hello";
+  } catch {
+    return false;
+  }
+}
+
+/** Compared in constant time; only whether the length is right shows. */
+function sameSecret(given: string, secret: string): boolean {
+  const a = Buffer.from(given);
+  const b = Buffer.from(secret);
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+function listenOn(server: Server, at: { host: string; port: number } | { path: string }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(at, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** Owner only, from the first moment on; a file left by a hub that died is removed once nobody answers there. */
+async function listenUnix(server: Server, path: string): Promise<void> {
+  const before = process.umask(0o177);
+  try {
+    await listenOn(server, { path });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || !lstatSync(path).isSocket() || (await answers(path))) throw error;
+    unlinkSync(path);
+    await listenOn(server, { path });
+  } finally {
+    process.umask(before);
+  }
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}

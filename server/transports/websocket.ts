@@ -1,0 +1,338 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { WebSocket, WebSocketServer } from "ws";
+import { CLOSE, type CloseName, cutText, Fault, quoted, SUBPROTOCOL } from "../../protocol/index.js";
+import { AddressCounter } from "../address.js";
+import type { Connection } from "../connection.js";
+import { jsonDialect } from "../dialect.js";
+import type { Hub } from "../hub.js";
+import { authority } from "../listen-url.js";
+import { hostAllowed, type OriginRules, originAllowed } from "../origin.js";
+import type { Sink } from "../sink.js";
+import { webSocketEncoding } from "./websocket-frame.js";
+
+export interface WebSocketSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined;
+  readonly origins: readonly string[];
+  readonly allowedHosts: readonly string[];
+  /** Answers plain HTTP requests: the client's module and the demo. */
+  readonly pages: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+/** Node looks only every 30 s by default. */
+const CHECK_INTERVAL = 1_000;
+const HEADERS_TIMEOUT = 5_000;
+const MAX_HEADER = 16 * 1024;
+/** For a text protocol with its own chunks; `ws` allows 16 Ki. */
+const MAX_FRAGMENTS = 1_024;
+/** For the peer to answer a close frame, ms. A page that does not read will not. */
+const CLOSE_TIMEOUT = 2_000;
+/** Unanswered pings after which a page is gone [END-5]. */
+const MAX_MISSED = 2;
+const MAX_PATH = 1_024;
+/** In UTF-16 units: RFC 6455, 5.5 leaves 123 bytes for a reason, and one unit takes at most 3. */
+const MAX_REASON = 41;
+const WS_KEY = /^[+/0-9A-Za-z]{22}==$/;
+
+/** A handshake that is answered by HTTP [OPEN-6]. */
+class HttpRefusal extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message);
+  }
+}
+
+/** A page's socket: `ws`, and the dialog it belongs to. */
+class PageSocket extends WebSocket {
+  connection: Connection | undefined = undefined;
+  missedPings = 0;
+
+  /** `ws` closes by itself, without a reason, where the peer broke RFC 6455 or a limit: that is said properly first [END-3]. */
+  override close(code?: number, reason?: string | Buffer): void {
+    const fault = reason === undefined && this.readyState === WebSocket.OPEN ? receiverFault(code) : undefined;
+    if (fault !== undefined && this.connection !== undefined) this.connection.fault(fault.kind, fault.message);
+    super.close(code, reason);
+  }
+}
+
+/** Pages over WebSocket: the only file that knows `ws`. */
+export class WebSocketTransport {
+  readonly #http: Server;
+  readonly #ws: WebSocketServer;
+  readonly #sockets = new Set<PageSocket>();
+  readonly #addresses: AddressCounter;
+  readonly #rules: OriginRules;
+  readonly #cancelPing: () => void;
+  #handshakes = 0;
+  #stopping = false;
+
+  constructor(
+    private readonly hub: Hub,
+    private readonly settings: WebSocketSettings,
+  ) {
+    const { limits, clock } = hub;
+    const options = {
+      maxHeaderSize: MAX_HEADER,
+      headersTimeout: HEADERS_TIMEOUT,
+      requestTimeout: limits.handshakeTimeout,
+      keepAliveTimeout: HEADERS_TIMEOUT,
+      connectionsCheckingInterval: CHECK_INTERVAL,
+      noDelay: true,
+    };
+    this.#http = settings.tls ? createTlsServer({ ...options, ...settings.tls }) : createServer(options);
+    this.#ws = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: limits.maxMessage,
+      maxFragments: MAX_FRAGMENTS,
+      closeTimeout: CLOSE_TIMEOUT,
+      handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+      WebSocket: PageSocket,
+    } as ConstructorParameters<typeof WebSocketServer>[0]);
+    this.#addresses = new AddressCounter(limits.maxPerAddress);
+    this.#rules = {
+      secure: settings.tls !== undefined,
+      boundTo: settings.host,
+      origins: settings.origins,
+      allowedHosts: settings.allowedHosts,
+    };
+    this.#cancelPing = clock.every(limits.pingInterval, () => this.#heartbeat());
+    this.#http.on(settings.tls ? "secureConnection" : "connection", (socket: Socket) => this.#countHandshake(socket));
+    this.#http.on("request", (request: IncomingMessage, response: ServerResponse) => this.#request(request, response));
+    this.#http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => this.#upgrade(request, socket as Socket, head));
+  }
+
+  /** @returns the URL with the real port */
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve, reject) => {
+      this.#http.once("error", reject);
+      this.#http.listen(this.settings.port, this.settings.host, () => {
+        this.#http.off("error", reject);
+        resolve();
+      });
+    });
+    // Running out of file descriptors and the like: the listener recovers by itself.
+    this.#http.on("error", (error) => this.hub.log.error("listener.error", { error: error.message }));
+    const { port } = this.#http.address() as AddressInfo;
+    return `${this.settings.tls ? "wss" : "ws"}://${authority(this.settings.host, port)}`;
+  }
+
+  stopAccepting(): void {
+    this.#stopping = true;
+    this.#http.close();
+    this.#http.closeIdleConnections();
+  }
+
+  close(): void {
+    this.#cancelPing();
+    for (const socket of this.#sockets) socket.terminate();
+    this.#http.closeAllConnections();
+  }
+
+  // ── Before the upgrade ─────────────────────────────────────────────────────────────────────────────────────────
+
+  #countHandshake(socket: Socket): void {
+    if (this.#handshakes >= this.hub.limits.maxHandshakes) {
+      this.hub.log.warn("handshake.dropped", { reason: "maxHandshakes", ip: socket.remoteAddress });
+      socket.destroy();
+      return;
+    }
+    this.#handshakes++;
+    socket.once("close", () => this.#handshakeOver(socket));
+  }
+
+  /** Once for each socket: when it was upgraded, or closed before. */
+  #handshakeOver(socket: Socket & { handshakeDone?: true }): void {
+    if (socket.handshakeDone) return;
+    socket.handshakeDone = true;
+    this.#handshakes--;
+  }
+
+  #request(request: IncomingMessage, response: ServerResponse): void {
+    if (hostAllowed(request.headers.host, this.#rules)) this.settings.pages(request, response);
+    else response.writeHead(403, { "content-type": "text/plain" }).end("This host name is not in allowedHosts.\n");
+  }
+
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    socket.on("error", () => socket.destroy());
+    const address = socket.remoteAddress ?? "";
+    try {
+      const path = this.#admit(request, address);
+      socket.once("close", () => this.#addresses.leave(address));
+      this.#ws.handleUpgrade(request, socket, head, (ws) => this.#accept(ws as PageSocket, socket, path, address));
+      this.#handshakeOver(socket);
+    } catch (error) {
+      if (!(error instanceof HttpRefusal)) throw error;
+      const origin = request.headers.origin;
+      this.hub.log.warn("handshake.refused", {
+        status: error.status,
+        reason: error.message,
+        ip: address,
+        origin: origin && cutText(origin, 200),
+      });
+      writeHttp(socket, error);
+    }
+  }
+
+  /** @returns the path, decoded */
+  #admit(request: IncomingMessage, address: string): string {
+    const { host, origin, upgrade } = request.headers;
+    if (this.#stopping) throw new HttpRefusal(503, "The hub is stopping.", { "retry-after": "2" });
+    if (request.method !== "GET") throw new HttpRefusal(405, "Expected GET.", { allow: "GET" });
+    if (upgrade?.toLowerCase() !== "websocket") throw new HttpRefusal(404, "Expected an upgrade to websocket.");
+    if (!WS_KEY.test(String(request.headers["sec-websocket-key"]))) throw new HttpRefusal(400, "Expected a Sec-WebSocket-Key.");
+    if (request.headers["sec-websocket-version"] !== "13") {
+      throw new HttpRefusal(426, "Expected Sec-WebSocket-Version 13.", { "sec-websocket-version": "13" });
+    }
+    if (host === undefined || !hostAllowed(host, this.#rules)) throw new HttpRefusal(403, "This host name is not in allowedHosts.");
+    if (!originAllowed(origin, host, this.#rules)) throw new HttpRefusal(403, "This origin is not in origins.");
+    const path = decodePath(request.url ?? "");
+    if (this.hub.size >= this.hub.limits.maxConnections) throw new HttpRefusal(503, "maxConnections reached.", { "retry-after": "5" });
+    if (!this.#addresses.enter(address)) throw new HttpRefusal(429, "maxPerAddress reached.");
+    return path;
+  }
+
+  // ── After it ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #accept(ws: PageSocket, socket: Socket, path: string, address: string): void {
+    this.#sockets.add(ws);
+    ws.on("error", ignore);
+    ws.on("close", (code) => this.#closed(ws, code));
+    const sink = new PageSink(ws, socket);
+    try {
+      const resource = this.hub.resources.resolve(path);
+      const connection = this.hub.connect(sink, { kind: "page", dialect: jsonDialect, path, resource, address });
+      ws.connection = connection;
+      ws.on("message", onMessage);
+      ws.on("pong", onPong);
+      if (ws.protocol === SUBPROTOCOL) this.#expectHello(connection, ws);
+      else connection.open();
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.hub.log.warn("peer.refused", { code: error.code, path, ip: address });
+      sink.send(webSocketEncoding.encode(jsonDialect.close(error)));
+      sink.close(error.code, error.message);
+    }
+  }
+
+  #expectHello(connection: Connection, ws: PageSocket): void {
+    const { handshakeTimeout } = this.hub.limits;
+    const cancel = this.hub.clock.after(handshakeTimeout, () => {
+      if (connection.state === "new") connection.fault("no-hello", `No hello within \`handshakeTimeout\` ${handshakeTimeout} ms.`);
+    });
+    ws.once("close", cancel);
+  }
+
+  #closed(ws: PageSocket, code: number): void {
+    this.#sockets.delete(ws);
+    ws.connection?.lost(code === CLOSE.normal.code ? "left" : code === CLOSE["going-away"].code ? "going-away" : "lost");
+  }
+
+  #heartbeat(): void {
+    for (const ws of this.#sockets) {
+      if (ws.isPaused || ws.readyState !== WebSocket.OPEN) continue;
+      if (ws.missedPings++ >= MAX_MISSED) {
+        ws.connection?.lost("heartbeat");
+        ws.terminate();
+      } else ws.ping();
+    }
+  }
+}
+
+/** The hub's way to one page. */
+class PageSink implements Sink {
+  readonly encoding = webSocketEncoding;
+
+  constructor(
+    private readonly ws: PageSocket,
+    private readonly socket: Socket,
+  ) {}
+
+  get bufferedAmount(): number {
+    return this.socket.writableLength;
+  }
+
+  send(bytes: Buffer): void {
+    if (this.ws.readyState === WebSocket.OPEN) this.socket.write(bytes, this.#written);
+  }
+
+  close(code: number, reason: string): void {
+    // The peer's close frame has to be read, whatever stands before it.
+    this.ws.resume();
+    this.ws.close(code, cutText(reason, MAX_REASON));
+  }
+
+  read(on: boolean): void {
+    if (on) this.ws.resume();
+    else this.ws.pause();
+  }
+
+  readonly #written = (): void => {
+    if (this.socket.writableLength === 0) this.ws.connection?.drained();
+  };
+}
+
+function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
+  const { connection } = this as PageSocket;
+  if (isBinary) connection?.fault("binary", "Expected text frames, got a binary one.");
+  else connection?.receive(data.toString(), data.length);
+}
+
+function onPong(this: WebSocket): void {
+  (this as PageSocket).missedPings = 0;
+}
+
+function ignore(): void {
+  // What went wrong on a socket shows as its close.
+}
+
+const RECEIVER_FAULTS = new Map<number, [CloseName, string]>([
+  [1002, ["protocol", "A frame broke RFC 6455."]],
+  [1007, ["bad-utf8", "A text frame was not UTF-8."]],
+  [1008, ["policy", "A message came in too many fragments."]],
+  [1009, ["too-big", "A message exceeds `maxMessage`."]],
+]);
+
+function receiverFault(code: number | undefined): { kind: CloseName; message: string } | undefined {
+  const row = code === undefined ? undefined : RECEIVER_FAULTS.get(code);
+  return row && { kind: row[0], message: row[1] };
+}
+
+/**
+ * The path of a request, without the query, decoded once [OPEN-5].
+ * @throws HttpRefusal 400 where it is malformed
+ */
+function decodePath(url: string): string {
+  const raw = url.split("?", 1)[0] as string;
+  try {
+    if (raw.startsWith("/") && raw.length <= MAX_PATH) {
+      const path = decodeURIComponent(raw);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+      if (!/[\u0000-\u001f\u007f]/.test(path)) return path;
+    }
+  } catch {
+    // Not percent-encoded UTF-8: refused like the rest.
+  }
+  throw new HttpRefusal(400, `Expected a path of at most ${MAX_PATH} characters, got ${quoted(raw)}.`);
+}
+
+function writeHttp(socket: Socket, { status, message, headers }: HttpRefusal): void {
+  const body = `${message}\n`;
+  const all = {
+    connection: "close",
+    "content-type": "text/plain; charset=utf-8",
+    "content-length": String(Buffer.byteLength(body)),
+    ...headers,
+  };
+  const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join("")}\r\n${body}`);
+  socket.once("finish", () => socket.destroy());
+}

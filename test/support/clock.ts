@@ -1,0 +1,66 @@
+import type { Clock } from "../../server/clock.js";
+
+interface Timer {
+  at: number;
+  readonly order: number;
+  readonly every: number | undefined;
+  readonly callback: () => void;
+}
+
+/** A clock that a test owns: nothing happens until it is told to. */
+export class TestClock implements Clock {
+  #now = 0;
+  #order = 0;
+  readonly #timers = new Set<Timer>();
+  #turns: (() => void)[] = [];
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, callback: () => void): () => void {
+    return this.#add(ms, undefined, callback);
+  }
+
+  every(ms: number, callback: () => void): () => void {
+    return this.#add(ms, ms, callback);
+  }
+
+  turn(callback: () => void): void {
+    this.#turns.push(callback);
+  }
+
+  /** Ends the turn of the event loop: what was to happen at its end happens, until nothing is left. */
+  endTurn(): void {
+    while (this.#turns.length > 0) for (const callback of this.#turns.splice(0)) callback();
+  }
+
+  /** Lets time pass, timer by timer. */
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    this.endTurn();
+    for (let timer = this.#nextBefore(end); timer; timer = this.#nextBefore(end)) {
+      this.#now = timer.at;
+      if (timer.every === undefined) this.#timers.delete(timer);
+      else timer.at += timer.every;
+      timer.callback();
+      this.endTurn();
+    }
+    this.#now = end;
+  }
+
+  #add(ms: number, every: number | undefined, callback: () => void): () => void {
+    const timer: Timer = { at: this.#now + ms, order: this.#order++, every, callback };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  }
+
+  #nextBefore(end: number): Timer | undefined {
+    let first: Timer | undefined;
+    for (const timer of this.#timers) {
+      if (timer.at > end) continue;
+      if (first === undefined || timer.at < first.at || (timer.at === first.at && timer.order < first.order)) first = timer;
+    }
+    return first;
+  }
+}

@@ -1,0 +1,37 @@
+import type { TestContext } from "node:test";
+import type { Log, LogFields } from "../../server/app.js";
+import { createHub, type HubSettings, type RunningHub } from "../../server/main.js";
+
+/** What the hub logged, for a test to look at. */
+export class TestLog implements Log {
+  readonly lines: { level: string; event: string; fields: LogFields }[] = [];
+  error = this.#at("error");
+  warn = this.#at("warn");
+  info = this.#at("info");
+  debug = this.#at("debug");
+
+  of(event: string): LogFields[] {
+    return this.lines.filter((line) => line.event === event).map((line) => line.fields);
+  }
+
+  #at(level: string) {
+    return (event: string, fields: LogFields = {}): void => void this.lines.push({ level, event, fields });
+  }
+}
+
+export interface TestHub extends RunningHub {
+  readonly log: TestLog;
+  /** `ws://127.0.0.1:PORT` */
+  readonly ws: string;
+  readonly wsPort: number;
+  readonly tcpPort: number;
+}
+
+/** A real hub on free ports of this host, stopped when the test ends. */
+export async function startHub(t: TestContext, settings: HubSettings = {}): Promise<TestHub> {
+  const log = new TestLog();
+  const hub = await createHub({ listen: ["ws://127.0.0.1:0", "tcp://127.0.0.1:0"], stopTimeout: 500, log, ...settings });
+  t.after(() => hub.stop());
+  const url = (scheme: string): string => hub.listeners.find((each) => each.startsWith(scheme)) ?? `${scheme}://none:0`;
+  return { ...hub, log, ws: url("ws"), wsPort: Number(new URL(url("ws")).port), tcpPort: Number(new URL(url("tcp")).port) };
+}

@@ -1,0 +1,128 @@
+import { standard } from "../../apps/standard.js";
+import type { Packet } from "../../protocol/index.js";
+import type { App } from "../../server/app.js";
+import type { Cluster } from "../../server/cluster/cluster.js";
+import { MemoryCluster } from "../../server/cluster/memory.js";
+import type { Connection, Opening } from "../../server/connection.js";
+import { type Dialect, jsonDialect } from "../../server/dialect.js";
+import type { Encoding } from "../../server/frame.js";
+import { Hub } from "../../server/hub.js";
+import { type Options, resolveOptions } from "../../server/options.js";
+import type { Sink } from "../../server/sink.js";
+import { TestClock } from "./clock.js";
+import { TestLog } from "./hub.js";
+
+export interface LoopbackOptions {
+  apps?: readonly App[];
+  path?: string;
+  cluster?: Cluster;
+  clock?: TestClock;
+  limits?: Partial<Options>;
+}
+
+/** A hub with no socket anywhere: its own clock, and peers that are objects. */
+export class LoopbackHub {
+  readonly clock: TestClock;
+  readonly log = new TestLog();
+  readonly hub: Hub;
+
+  constructor({ apps = [], path = "/", cluster = new MemoryCluster(), clock = new TestClock(), limits = {} }: LoopbackOptions = {}) {
+    this.clock = clock;
+    this.hub = new Hub({ limits: resolveOptions(limits), clock, cluster, log: this.log });
+    this.hub.mount(path, [...apps, standard()]);
+    // The memory cluster joins at once; nothing to wait for but the apps' `start`.
+    void this.hub.start();
+  }
+
+  /** A page or backend; with `hello` it speaks first. */
+  peer({
+    hello,
+    dialect = jsonDialect,
+    kind = "page",
+    path = "/",
+  }: {
+    hello?: object;
+    dialect?: Dialect;
+    kind?: Opening["kind"];
+    path?: string;
+  } = {}): LoopbackPeer {
+    return new LoopbackPeer(this, { kind, dialect, path, resource: this.hub.resources.resolve(path), address: "loop-back" }, hello);
+  }
+}
+
+const encoding: Encoding = { name: "loop-back", encode: (text) => Buffer.from(`${text}\n`) };
+
+/** A peer whose wire is two arrays. Read it after `hub.clock.endTurn()`, or with `read`, which does that. */
+export class LoopbackPeer implements Sink {
+  readonly encoding = encoding;
+  readonly connection: Connection;
+  /** True while the hub reads from it. */
+  reading = true;
+  closedWith: { code: number; reason: string } | undefined;
+  writes = 0;
+  uuid = "";
+  /** A reader that takes nothing: what is sent stays in its wire. */
+  stuck = false;
+  #arrived: Buffer[] = [];
+  #inWire = 0;
+
+  constructor(
+    private readonly loop: LoopbackHub,
+    opening: Omit<Opening, "uuid">,
+    hello: object | undefined,
+  ) {
+    this.connection = loop.hub.connect(this, opening);
+    if (hello) this.say({ opcode: "hello", ...hello });
+    else this.connection.open();
+    if (opening.dialect.greeted) this.uuid = String(this.read()[0]?.uuid);
+  }
+
+  get bufferedAmount(): number {
+    return this.#inWire;
+  }
+
+  send(bytes: Buffer): void {
+    this.writes++;
+    this.#arrived.push(bytes);
+    if (this.stuck) this.#inWire += bytes.length;
+    else this.loop.clock.turn(() => this.connection.drained());
+  }
+
+  /** It reads again, all there is. */
+  unstick(): void {
+    this.stuck = false;
+    this.#inWire = 0;
+    this.connection.drained();
+  }
+
+  close(code: number, reason: string): void {
+    this.closedWith = { code, reason };
+  }
+
+  read(on: boolean): void;
+  read(): Packet[];
+  read(on?: boolean): Packet[] | undefined {
+    if (on !== undefined) {
+      this.reading = on;
+      return undefined;
+    }
+    return this.texts().map((text) => JSON.parse(text) as Packet);
+  }
+
+  /** All lines that have come since the last look. */
+  texts(): string[] {
+    this.loop.clock.endTurn();
+    const text = Buffer.concat(this.#arrived.splice(0)).toString();
+    return text === "" ? [] : text.slice(0, -1).split("\n");
+  }
+
+  say(packet: object | string): void {
+    const text = typeof packet === "string" ? packet : JSON.stringify(packet);
+    this.connection.receive(text, Buffer.byteLength(text));
+  }
+
+  ask(packet: object | string): Packet[] {
+    this.say(packet);
+    return this.read();
+  }
+}

@@ -1,0 +1,50 @@
+import { type ClientOptions, HubClient, helloOf, untilReady, type Wire, type WireEvents } from "../client/index.js";
+import { SUBPROTOCOL } from "../protocol/index.js";
+
+export type { ClientOptions, MessageFields, Outcome } from "../client/index.js";
+export { ClosedError, CloseEvent, HubClient, PushEvent, ReadyEvent, RefusedError } from "../client/index.js";
+
+export interface PageOptions extends ClientOptions {
+  /** The WebSocket to use, where there is no global one (Node 20). */
+  WebSocket?: WebSocketConstructor;
+}
+
+/** As much of a WebSocket as is used. */
+export type WebSocketConstructor = new (url: string, protocols: string) => WebSocketLike;
+
+interface WebSocketLike {
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(text: string): void;
+  close(code?: number): void;
+}
+
+/**
+ * Connects a page to the hub; settles when the hub says `ready`, with the UUID to hand to your backend.
+ * @param url `ws://host:port/resource`; a path alone means the host that served the page
+ */
+export function connect(url: string, options: PageOptions = {}): Promise<HubClient> {
+  const Socket = options.WebSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor);
+  const address = absolute(url);
+  const client = new HubClient((events) => openWebSocket(new Socket(address, SUBPROTOCOL), events), helloOf(options));
+  return untilReady(client, options);
+}
+
+function absolute(url: string): string {
+  if (/^wss?:/.test(url)) return url;
+  const full = new URL(url, globalThis.location.href);
+  full.protocol = full.protocol === "https:" || full.protocol === "wss:" ? "wss:" : "ws:";
+  full.hash = "";
+  return full.href;
+}
+
+function openWebSocket(socket: WebSocketLike, events: WireEvents): Wire {
+  socket.onopen = () => events.open();
+  socket.onmessage = ({ data }: { data: string }) => events.text(data);
+  socket.onclose = ({ code, reason }: { code: number; reason: string }) => events.closed(code, reason);
+  // What went wrong follows as a close; the event itself says nothing.
+  socket.onerror = () => {};
+  return { send: (text) => socket.send(text), close: () => socket.close(1000) };
+}
