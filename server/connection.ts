@@ -200,7 +200,7 @@ export class Connection implements Peer, Flushable {
   /** The wire has taken all that was written. */
   drained(): void {
     if (this.#state === "closed") return;
-    this.host.flusher.urgent(this);
+    if (this.#output.waiting) this.host.flusher.urgent(this);
     this.#pump();
   }
 

@@ -68,9 +68,9 @@ export class Hub implements Host, Member {
 
   /** Starts the apps and joins the cluster; listeners come after. */
   async start(): Promise<void> {
+    this.#cancelTick = this.clock.every(TICK, () => this.#tick());
     for (const host of this.#hosts.values()) await host.start();
     await this.#cluster.join(this);
-    this.#cancelTick = this.clock.every(TICK, () => this.#tick());
   }
 
   /** Lets handlers finish, says `close` to everybody, stops the apps [END-6]. Settles within about twice `stopTimeout`. */

@@ -127,10 +127,12 @@ function readPem(name: string, path: string): Buffer {
   }
 }
 
+const DEMO_FILES = { "/": "index.html", "/demo/demo.js": "demo.js", "/demo/demo.css": "demo.css", "/demo/icon.svg": "icon.svg" };
+
 /** The client's module is always served; the demo where it is asked for. */
 function pageMap(demo: boolean): Map<string, URL> {
   const file = (name: string): URL => new URL(`../web-client/${name}`, import.meta.url);
   const pages = new Map([["/signalbox.js", file("signalbox.js")]]);
-  if (!demo) return pages;
-  return pages.set("/", file("demo/index.html")).set("/demo/demo.js", file("demo/demo.js")).set("/demo/demo.css", file("demo/demo.css"));
+  if (demo) for (const [path, name] of Object.entries(DEMO_FILES)) pages.set(path, file(`demo/${name}`));
+  return pages;
 }

@@ -32,6 +32,11 @@ export class Output {
     return this.#broken ? 0 : this.#outbox.bytes + this.sink.bufferedAmount;
   }
 
+  /** True while frames wait for the wire to take what it has. */
+  get waiting(): boolean {
+    return !this.#outbox.empty;
+  }
+
   /**
    * @param bulk may wait for the next round of broadcasts
    * @returns false where the peer is gone or too slow to be given more; the memory is free at once, the owner hears of it at its next `flush`

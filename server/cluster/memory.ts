@@ -1,5 +1,5 @@
 import type { Frame } from "../frame.js";
-import { type Address, type Cluster, type Member, NOBODY, type Reach } from "./cluster.js";
+import type { Address, Cluster, Member, Reach } from "./cluster.js";
 
 /** Hubs of one process, usually just the one: direct calls, nothing can fail. */
 export class MemoryCluster implements Cluster {
@@ -15,7 +15,7 @@ export class MemoryCluster implements Cluster {
 
   send(from: Member, to: Address, frame: Frame): Reach {
     const own = from.deliver(to, frame);
-    if (this.#members.size === 1 || ("uuid" in to && own !== NOBODY)) return own;
+    if (this.#members.size === 1 || ("uuid" in to && own.sent + own.deaf > 0)) return own;
     let { sent, deaf } = own;
     for (const member of this.#members) {
       if (member === from) continue;

@@ -30,6 +30,11 @@ export class TestClock implements Clock {
     this.#turns.push(callback);
   }
 
+  /** The process was busy for so long: time passes, and nothing happens. */
+  pass(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Ends the turn of the event loop: what was to happen at its end happens, until nothing is left. */
   endTurn(): void {
     while (this.#turns.length > 0) for (const callback of this.#turns.splice(0)) callback();
@@ -40,13 +45,13 @@ export class TestClock implements Clock {
     const end = this.#now + ms;
     this.endTurn();
     for (let timer = this.#nextBefore(end); timer; timer = this.#nextBefore(end)) {
-      this.#now = timer.at;
+      this.#now = Math.max(this.#now, timer.at);
       if (timer.every === undefined) this.#timers.delete(timer);
       else timer.at += timer.every;
       timer.callback();
       this.endTurn();
     }
-    this.#now = end;
+    this.#now = Math.max(this.#now, end);
   }
 
   #add(ms: number, every: number | undefined, callback: () => void): () => void {

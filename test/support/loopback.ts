@@ -35,19 +35,21 @@ export class LoopbackHub {
   }
 
   /** A page or backend; with `hello` it speaks first. */
-  peer({
-    hello,
-    dialect = jsonDialect,
-    kind = "page",
-    path = "/",
-  }: {
-    hello?: object;
-    dialect?: Dialect;
-    kind?: Opening["kind"];
-    path?: string;
-  } = {}): LoopbackPeer {
+  peer({ hello, dialect = jsonDialect, kind = "page", path = "/" }: PeerOptions = {}): LoopbackPeer {
     return new LoopbackPeer(this, { kind, dialect, path, resource: this.hub.resources.resolve(path), address: "loop-back" }, hello);
   }
+
+  /** A page that has not said anything yet, and has to. */
+  stranger(): LoopbackPeer {
+    return this.peer({ hello: null });
+  }
+}
+
+interface PeerOptions {
+  hello?: object | null;
+  dialect?: Dialect;
+  kind?: Opening["kind"];
+  path?: string;
 }
 
 const encoding: Encoding = { name: "loop-back", encode: (text) => Buffer.from(`${text}\n`) };
@@ -58,9 +60,10 @@ export class LoopbackPeer implements Sink {
   readonly connection: Connection;
   /** True while the hub reads from it. */
   reading = true;
-  closedWith: { code: number; reason: string } | undefined;
+  #closedWith: { code: number; reason: string } | undefined;
   writes = 0;
-  uuid = "";
+  /** What it was greeted with. */
+  ready: Packet | undefined;
   /** A reader that takes nothing: what is sent stays in its wire. */
   stuck = false;
   #arrived: Buffer[] = [];
@@ -69,12 +72,21 @@ export class LoopbackPeer implements Sink {
   constructor(
     private readonly loop: LoopbackHub,
     opening: Omit<Opening, "uuid">,
-    hello: object | undefined,
+    hello: object | null | undefined,
   ) {
     this.connection = loop.hub.connect(this, opening);
     if (hello) this.say({ opcode: "hello", ...hello });
-    else this.connection.open();
-    if (opening.dialect.greeted) this.uuid = String(this.read()[0]?.uuid);
+    else if (hello === undefined) this.connection.open();
+    if (hello !== null && opening.dialect.greeted) this.ready = this.read()[0];
+  }
+
+  /** How the hub ended it, or `undefined` while it has not. */
+  closedWith(): { code: number; reason: string } | undefined {
+    return this.#closedWith;
+  }
+
+  get uuid(): string {
+    return String(this.ready?.uuid);
   }
 
   get bufferedAmount(): number {
@@ -96,7 +108,7 @@ export class LoopbackPeer implements Sink {
   }
 
   close(code: number, reason: string): void {
-    this.closedWith = { code, reason };
+    this.#closedWith ??= { code, reason };
   }
 
   read(on: boolean): void;

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Address, Cluster, Member, Reach } from "../../server/cluster/cluster.js";
+import { Frame } from "../../server/frame.js";
+
+/** A hub as the cluster sees it: owns UUIDs and pages, notes what it was given. */
+class TestMember implements Member {
+  readonly given: string[] = [];
+
+  constructor(
+    readonly id: string,
+    private readonly uuids: readonly string[],
+  ) {}
+
+  deliver(to: Address, frame: Frame): Reach {
+    this.given.push(frame.text);
+    if ("uuid" in to) return { sent: this.uuids.includes(to.uuid) ? 1 : 0, deaf: to.uuid === `deaf-${this.id}` ? 1 : 0 };
+    return { sent: this.uuids.length, deaf: 0 };
+  }
+}
+
+/** What any {@link Cluster} promises; every implementation runs it, with members that may sit in different processes. */
+export function clusterContract(
+  name: string,
+  create: () => Promise<{ clusters: readonly [Cluster, Cluster]; close(): Promise<void> }>,
+): void {
+  /** Two members, each with a page of its own. */
+  async function withMembers(run: (a: Cluster, b: Cluster, one: TestMember, two: TestMember) => Promise<void>): Promise<void> {
+    const { clusters, close } = await create();
+    const [one, two] = [new TestMember("1", ["page-1"]), new TestMember("2", ["page-2", "page-3"])];
+    await clusters[0].join(one);
+    await clusters[1].join(two);
+    try {
+      await run(...clusters, one, two);
+    } finally {
+      await clusters[0].leave(one);
+      await clusters[1].leave(two);
+      await close();
+    }
+  }
+
+  describe(`the cluster contract: ${name}`, () => {
+    test("a UUID is found on whichever member it is, and nobody's is nobody's", () =>
+      withMembers(async (a, b, one, two) => {
+        assert.deepEqual(await a.send(one, { uuid: "page-1" }, new Frame("x")), { sent: 1, deaf: 0 });
+        assert.deepEqual(await a.send(one, { uuid: "page-2" }, new Frame("x")), { sent: 1, deaf: 0 });
+        assert.deepEqual(await b.send(two, { uuid: "page-1" }, new Frame("x")), { sent: 1, deaf: 0 });
+        assert.deepEqual(await a.send(one, { uuid: "nobody" }, new Frame("x")), { sent: 0, deaf: 0 });
+        assert.deepEqual(await a.send(one, { uuid: "deaf-2" }, new Frame("x")), { sent: 0, deaf: 1 });
+      }));
+
+    test("everything else reaches each member once, the sender included, and the answer is the sum", () =>
+      withMembers(async (a, _b, one, two) => {
+        for (const to of [{ pages: true }, { ident: "anna" }, { tags: { role: "editor" } }] as const) {
+          assert.deepEqual(await a.send(one, to, new Frame(JSON.stringify(to))), { sent: 3, deaf: 0 });
+        }
+        assert.equal(one.given.length, 3);
+        assert.deepEqual(two.given, one.given);
+      }));
+
+    test("frames of one member arrive at another in the order of the calls", () =>
+      withMembers(async (a, _b, one, two) => {
+        const texts = Array.from({ length: 200 }, (_, i) => String(i));
+        await Promise.all(texts.map((text) => a.send(one, { pages: true }, new Frame(text))));
+        assert.deepEqual(two.given, texts);
+      }));
+
+    test("a member that left gets nothing, one that comes later gets what comes later", () =>
+      withMembers(async (a, b, one, two) => {
+        await b.leave(two);
+        assert.deepEqual(await a.send(one, { pages: true }, new Frame("while away")), { sent: 1, deaf: 0 });
+        await b.join(two);
+        assert.deepEqual(await a.send(one, { pages: true }, new Frame("back")), { sent: 3, deaf: 0 });
+        assert.deepEqual(two.given, ["back"]);
+      }));
+  });
+}

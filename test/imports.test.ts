@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { dirname, join, normalize } from "node:path";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Who may know whom. The first pattern that fits a file holds; what it may import is a pattern as well. */
+const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
+  [/^protocol\//, /^protocol\//],
+  [/^client\//, /^(protocol|client)\//],
+  [/^web-client\//, /^(protocol\/index|client\/index)|^\/signalbox/],
+  [/^tcp-client\//, /^(protocol\/index|client\/index|tcp-client\/)|^node:(net|tls|readline|util)$/],
+  [/^apps\//, /^(protocol\/index|server\/app\.)|^node:/],
+  [/^server\/main/, /^(protocol|server|apps)\/|^node:fs$/],
+  [/^server\/serve/, /^server\/(main|config)/],
+  [/^server\/config/, /^(protocol|server)\/|^node:(fs|path|url|util)$/],
+  [/^server\/log/, /^protocol\/|^server\/app\.|^winston$/],
+  [/^server\/pages/, /^node:/],
+  [/^server\/transports\/websocket\./, /^(protocol|server)\/|^ws$|^node:(http|https|net|stream)$/],
+  [/^server\/transports\/tcp\./, /^(protocol|server)\/|^node:/],
+  [/^server\/(address|origin)/, /^server\/address|^node:(net|os)$/],
+  [/^server\/hub/, /^(protocol|server)\/|^uuid$/],
+  [/^server\//, /^(protocol|server)\/(?!transports|main|serve|log|config|pages)/],
+  [/^bin\//, /^(server|tcp-client)\//],
+  [/^examples\//, /^(tcp-client\/index|node:|signalbox$)/],
+];
+
+const rooms = ["protocol", "client", "web-client", "tcp-client", "apps", "server", "bin", "examples"];
+const files = rooms.flatMap((room) =>
+  readdirSync(join(ROOT, room), { recursive: true, encoding: "utf8" })
+    .filter((name) => /\.(ts|js)$/.test(name) && !name.endsWith(".d.ts"))
+    .map((name) => `${room}/${name}`),
+);
+
+/** What a file imports: its own files as paths from the top, libraries by name. */
+function importsOf(file: string): string[] {
+  const source = readFileSync(join(ROOT, file), "utf8");
+  return [...source.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map(([, name = ""]) => {
+    return name.startsWith(".") ? normalize(join(dirname(file), name)) : name;
+  });
+}
+
+describe("dependencies point one way", () => {
+  test("every file imports what its room may know, and nothing else", () => {
+    assert.ok(files.length > 50);
+    for (const file of files) {
+      const may = TABLE.find(([pattern]) => pattern.test(file))?.[1];
+      for (const name of importsOf(file)) assert.ok(may?.test(name), `${file} must not import ${name}`);
+    }
+  });
+
+  test("ws, winston, uuid and net are each known to one file of the hub", () => {
+    const knowing = (name: string): string[] => files.filter((file) => file.startsWith("server/") && importsOf(file).includes(name));
+    assert.deepEqual(knowing("ws"), ["server/transports/websocket.ts"]);
+    assert.deepEqual(knowing("winston"), ["server/log.ts"]);
+    assert.deepEqual(knowing("uuid"), ["server/hub.ts"]);
+    assert.ok(builtinModules.includes("net"));
+  });
+
+  test("what runs with the hub is ws, uuid and winston, and nothing else", () => {
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { dependencies: object };
+    assert.deepEqual(Object.keys(dependencies).sort(), ["uuid", "winston", "ws"]);
+  });
+});
