@@ -1,6 +1,5 @@
 import type { Packet } from "../protocol/index.js";
 import type { App, AppHub, Handler, Log, Peer } from "./app.js";
-import type { Connection } from "./connection.js";
 
 /** One app in the hub: calls its hooks so that nothing it throws hurts anybody else. */
 export class AppHost {
@@ -30,18 +29,18 @@ export class AppHost {
     }
   }
 
-  opened(peer: Connection): void {
+  opened(peer: Peer): void {
     if (this.#peers++ === 0) this.#hook("firstOpen", peer, () => this.app.firstOpen?.(this.hub));
     this.#hook("open", peer, () => this.app.open?.(peer, this.hub));
   }
 
-  closed(peer: Connection, why: string): void {
+  closed(peer: Peer, why: string): void {
     this.#hook("close", peer, () => this.app.close?.(peer, why, this.hub));
     if (--this.#peers === 0) this.#hook("lastClose", peer, () => this.app.lastClose?.(this.hub));
   }
 
   /** Logs it, with the stack, and tells the app. */
-  failed(error: unknown, peer: Connection | undefined, during: string): void {
+  failed(error: unknown, peer: Peer | undefined, during: string): void {
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
     this.log.error("app.failed", { app: this.name, during, conn: peer?.id, error: message, stack });
     try {
@@ -52,7 +51,7 @@ export class AppHost {
   }
 
   /** A hook may be asynchronous without saying so. */
-  #hook(name: string, peer: Connection, call: () => unknown): void {
+  #hook(name: string, peer: Peer, call: () => unknown): void {
     try {
       const value = call();
       if (value instanceof Promise) value.catch((error) => this.failed(error, peer, name));

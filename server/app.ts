@@ -5,6 +5,8 @@ export type MaybePromise<T> = T | Promise<T>;
 
 /** Whoever is connected, as an app sees it. */
 export interface Peer {
+  /** Names it in the log. */
+  readonly id: number;
   /** Its address: whoever knows it may send to this peer. */
   readonly uuid: string;
   /** A page came over WebSocket, a backend over TCP or a unix socket. */

@@ -99,12 +99,10 @@ export class Hub implements Host, Member {
 
   enter(peer: Connection): void {
     this.#directory.add(peer);
-    peer.resource.peers.add(peer);
   }
 
   leave(peer: Connection): void {
     this.#directory.remove(peer);
-    peer.resource.peers.delete(peer);
   }
 
   opened(peer: Connection): void {
@@ -157,7 +155,7 @@ export class Hub implements Host, Member {
   /** The pages meant, one by one; a broadcast to everybody needs no lists. */
   *#pages({ resource, tags, except }: Pages): Iterable<Connection> {
     const registered = resource === undefined ? undefined : this.resources.get(resource);
-    const candidates = tags ? this.#directory.withTags(tags) : registered ? registered.peers : this.#directory.pages;
+    const candidates = tags ? this.#directory.withTags(tags) : registered ? this.#directory.on(registered) : this.#directory.pages;
     for (const peer of candidates) {
       if (peer.uuid === except || peer.kind !== "page") continue;
       if (resource !== undefined && peer.resource !== registered && peer.path !== resource) continue;
@@ -194,7 +192,7 @@ export class Hub implements Host, Member {
 
   *#peersOf(app: App): Iterable<Connection> {
     for (const resource of this.resources.all()) {
-      if (resource.hosts.some((host) => host.app === app)) yield* resource.peers;
+      if (resource.hosts.some((host) => host.app === app)) yield* this.#directory.on(resource);
     }
   }
 

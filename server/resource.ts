@@ -1,7 +1,6 @@
 import { Fault, type Packet, quoted, RESERVED, Refusal } from "../protocol/index.js";
-import type { App, Handler } from "./app.js";
+import type { App, Handler, Peer } from "./app.js";
 import type { AppHost } from "./app-host.js";
-import type { Connection } from "./connection.js";
 import type { WordTable } from "./dialect.js";
 
 interface Route {
@@ -9,9 +8,8 @@ interface Route {
   readonly handler: Handler;
 }
 
-/** One path, or all paths below one: which app handles what, and who is there. */
+/** One path, or all paths below one: which app handles what. */
 export class Resource {
-  readonly peers = new Set<Connection>();
   /** The plain words its apps declare. */
   readonly words: WordTable;
   readonly #routes = new Map<string, Route>();
@@ -36,7 +34,7 @@ export class Resource {
    * @returns what the handler returns
    * @throws Refusal `unknown-opcode` [STD-8], and what the handler throws
    */
-  handle(packet: Packet, peer: Connection): unknown {
+  handle(packet: Packet, peer: Peer): unknown {
     const route = this.#routes.get(packet.opcode);
     if (route === undefined) {
       throw new Refusal("unknown-opcode", `No app on ${quoted(this.pattern)} handles ${quoted(packet.opcode)}.`);

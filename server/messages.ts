@@ -1,0 +1,273 @@
+import {
+  Answer,
+  BUFFER_OFF,
+  BUFFER_ON,
+  ChunkJoiner,
+  CREDIT_FREE,
+  DONE,
+  done,
+  Fault,
+  NEXT_DONE,
+  type Packet,
+  quoted,
+  Refusal,
+  refOf,
+  refused,
+} from "../protocol/index.js";
+import type { Peer } from "./app.js";
+import type { Clock } from "./clock.js";
+import type { Dialect, Spoken } from "./dialect.js";
+import { Frame } from "./frame.js";
+import type { Limits } from "./options.js";
+import type { Output } from "./output.js";
+import type { Resource } from "./resource.js";
+import { Strikes } from "./strikes.js";
+import { type Message, UnderWay } from "./under-way.js";
+
+/** The peer whose messages these are. */
+export interface Speaker extends Peer {
+  readonly dialect: Dialect;
+  readonly resource: Resource;
+  /** It said `quit`: nothing behind it counts. */
+  quit(): void;
+  /** It answered a question. @throws Refusal */
+  reply(packet: Packet): void;
+  /** Answers were written that had been waited for: there may be credit again. */
+  settled(): void;
+}
+
+/** What the hub does for the messages of a peer. */
+export interface MessageHost {
+  readonly limits: Limits;
+  readonly clock: Clock;
+  /** Has `tick` called about once a second until it returns false. */
+  watch(): void;
+  /** Something that is not the peer's fault, for the log and the app; `opcode` is what was being handled, if anything. */
+  appFailed(opcode: string, error: unknown): void;
+}
+
+const MALFORMED: ReadonlySet<string> = new Set(["bad-json", "bad-message", "bad-utf8", "too-deep"]);
+const MALFORMED_MAX = 20;
+const MALFORMED_SPAN = 10_000;
+const NEXT_DONE_FRAME = new Frame(NEXT_DONE);
+
+/** How a message is to be answered. */
+type Asked = Pick<Message, "ref" | "plain">;
+
+const UNNAMED: Asked = { ref: undefined, plain: false };
+
+/** What one peer says, message by message: joined, parsed, handled, answered (chapters 4 and 6). */
+export class Messages {
+  readonly #underWay = new UnderWay();
+  readonly #malformed = new Strikes(MALFORMED_MAX, MALFORMED_SPAN);
+  #joiner: ChunkJoiner | undefined;
+  #pieceAt = 0;
+
+  constructor(
+    private readonly speaker: Speaker,
+    private readonly host: MessageHost,
+    private readonly output: Output,
+  ) {}
+
+  /** How many have been started and not answered. */
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
+  /**
+   * One text, or the reason why what came is none: the next message, or a part of it.
+   * @throws Fault where the peer may not go on
+   */
+  start(text: string | Refusal, bytes: number): void {
+    if (text instanceof Refusal) this.#refuse(text, { ref: undefined, plain: this.speaker.dialect.name === "words" });
+    else if (this.#joiner) this.#piece(this.#joiner, text, bytes);
+    else if (this.speaker.dialect.chunks && text === BUFFER_ON) this.#bufferOn();
+    else if (this.speaker.dialect.chunks && text === BUFFER_OFF)
+      this.#refuse(new Refusal("not-buffering", "`bufferOFF` without `bufferON`."), UNNAMED);
+    else this.#handle(text);
+  }
+
+  /** Serves a text that came without credit, if it is of the kind that needs none [NEXT-6]. */
+  startCreditFree(text: string | Refusal): boolean {
+    if (text instanceof Refusal || this.#joiner !== undefined) return false;
+    let spoken: Spoken;
+    try {
+      spoken = this.#parse(text);
+    } catch {
+      return false; // Malformed: that is said when its turn comes.
+    }
+    if (!CREDIT_FREE.has(spoken.packet.opcode)) return false;
+    this.#creditFree(spoken);
+    return true;
+  }
+
+  /**
+   * About once a second while something could take too long.
+   * @returns false where nothing does any more
+   * @throws Fault where a buffer was left open
+   */
+  tick(now: number): boolean {
+    const { appTimeout, bufferTimeout } = this.host.limits;
+    if (this.#joiner && now - this.#pieceAt > bufferTimeout) {
+      throw new Fault("policy", `A buffer was left open for more than \`bufferTimeout\` ${bufferTimeout} ms.`);
+    }
+    const sentence = `The app did not finish within \`appTimeout\` ${appTimeout} ms.`;
+    const expired = this.#underWay.expire(now - appTimeout, refused("app-timeout", sentence));
+    for (const message of expired) this.host.appFailed(message.opcode, new Error(sentence));
+    if (expired.length > 0) this.#writeAnswers();
+    return this.#joiner !== undefined || this.#underWay.size > 0;
+  }
+
+  /** Forgets the pieces of a message that will not be finished. */
+  dropBuffer(): void {
+    this.#joiner = undefined;
+  }
+
+  // ── Chunks (chapter 6) ─────────────────────────────────────────────────────────────────────────────────────────
+
+  #bufferOn(): void {
+    this.#joiner = new ChunkJoiner(this.host.limits.maxMessage);
+    this.#pieceAt = this.host.clock.now();
+    this.host.watch();
+    this.#answer(DONE, UNNAMED);
+  }
+
+  #piece(joiner: ChunkJoiner, text: string, bytes: number): void {
+    if (text === BUFFER_OFF) {
+      this.#joiner = undefined;
+      this.#handle(joiner.join());
+      return;
+    }
+    if (text === BUFFER_ON) {
+      this.#refuse(new Refusal("already-buffering", "`bufferON` while a buffer is on; the buffer stays."), UNNAMED);
+      return;
+    }
+    this.#pieceAt = this.host.clock.now();
+    joiner.add(text, bytes);
+    this.#answer(DONE, UNNAMED);
+  }
+
+  // ── Handling ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #handle(text: string): void {
+    let asked: Asked = { ref: undefined, plain: this.speaker.dialect.name === "words" && !text.startsWith("{") };
+    try {
+      const spoken = this.#parse(text);
+      if (CREDIT_FREE.has(spoken.packet.opcode)) {
+        this.#creditFree(spoken);
+        return;
+      }
+      asked = { ref: refOf(spoken.packet), plain: spoken.plain };
+      this.#dispatch(spoken.packet, asked);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#refuse(error, asked);
+    }
+  }
+
+  #parse(text: string): Spoken {
+    return this.speaker.dialect.parse(text, this.speaker.resource.words, this.host.limits.maxDepth);
+  }
+
+  #dispatch(packet: Packet, asked: Asked): void {
+    if (packet.opcode === "hello") throw new Refusal("late-hello", "`hello` is the first packet of a connection, or none.");
+    let value: unknown;
+    try {
+      value = this.speaker.resource.handle(packet, this.speaker);
+    } catch (error) {
+      if (error instanceof Refusal) throw error;
+      this.#answer(this.#failure(packet.opcode, error), asked);
+      return;
+    }
+    if (isThenable(value)) this.#await(value, packet.opcode, asked);
+    else this.#answer(answerOf(value), asked);
+  }
+
+  #await(value: PromiseLike<unknown>, opcode: string, { ref, plain }: Asked): void {
+    const message: Message = { opcode, ref, plain, since: this.host.clock.now(), answer: undefined };
+    this.#underWay.add(message);
+    this.host.watch();
+    value.then(
+      (result) => this.#settle(message, answerOf(result)),
+      (error) => this.#settle(message, this.#failure(opcode, error)),
+    );
+  }
+
+  /** A thrown refusal is an answer; everything else is the app's fault, and its text stays in the log. */
+  #failure(opcode: string, error: unknown): Answer {
+    if (error instanceof Refusal) return refused(error.code, error.message);
+    this.host.appFailed(opcode, error);
+    return refused("app-error", `The app that handles ${quoted(opcode)} failed; the hub's log says why.`);
+  }
+
+  #creditFree({ packet, plain }: Spoken): void {
+    try {
+      if (packet.opcode === "quit") this.#quit(plain);
+      else if (packet.opcode === "reply") this.speaker.reply(packet);
+      else if (packet.opcode !== "seen") this.#creditFreeByApp(packet);
+    } catch (error) {
+      const { detail } = this.#failure(packet.opcode, error);
+      this.output.push(Frame.of({ opcode: packet.opcode, status: "refused", ...detail }), false);
+    }
+  }
+
+  #creditFreeByApp(packet: Packet): void {
+    const value = this.speaker.resource.handle(packet, this.speaker);
+    if (isThenable(value)) value.then(undefined, (error) => this.#failure(packet.opcode, error));
+  }
+
+  #quit(plain: boolean): void {
+    if (this.speaker.dialect.quitAnswered) this.#answer(DONE, { ref: undefined, plain });
+    this.speaker.quit();
+  }
+
+  // ── Answering (chapter 4) ──────────────────────────────────────────────────────────────────────────────────────
+
+  #refuse(refusal: Refusal, asked: Asked): void {
+    this.#answer(refused(refusal.code, refusal.message), asked);
+    if (MALFORMED.has(refusal.code) && this.#malformed.add(this.host.clock.now())) {
+      throw new Fault("policy", `${MALFORMED_MAX} malformed packets within ${MALFORMED_SPAN / 1000} s. The last: ${refusal.message}`);
+    }
+  }
+
+  /** Answers at once, or behind the messages that are still under way [NEXT-1]. */
+  #answer(answer: Answer, asked: Asked): void {
+    if (this.#underWay.size === 0) this.#write(answer, asked);
+    else this.#underWay.add({ ...asked, opcode: "", since: 0, answer });
+  }
+
+  #settle(message: Message, answer: Answer): void {
+    if (message.answer !== undefined) return; // It was given up [NEXT-7].
+    message.answer = answer;
+    this.#writeAnswers();
+  }
+
+  #writeAnswers(): void {
+    for (let message = this.#underWay.takeAnswered(); message; message = this.#underWay.takeAnswered())
+      this.#write(message.answer, message);
+    this.speaker.settled();
+  }
+
+  #write(answer: Answer, { ref, plain }: Asked): void {
+    if (answer === DONE && ref === undefined && !plain) this.output.push(NEXT_DONE_FRAME, false);
+    else this.output.push(new Frame(this.#format(answer, ref, plain)), false);
+  }
+
+  #format(answer: Answer, ref: Message["ref"], plain: boolean): string {
+    const { dialect } = this.speaker;
+    try {
+      return dialect.answer(answer, ref, plain);
+    } catch (error) {
+      this.host.appFailed("next", error);
+      return dialect.answer(refused("app-error", "The app's result cannot be written as JSON; the hub's log says why."), ref, plain);
+    }
+  }
+}
+
+function answerOf(value: unknown): Answer {
+  return value instanceof Answer ? value : done(value);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
