@@ -122,6 +122,16 @@ export class Connection implements Speaker, Flushable {
     return this.#output.frames;
   }
 
+  /** Messages of it that were refused, for the log. */
+  get refused(): number {
+    return this.#messages.refused;
+  }
+
+  /** Messages of it that were refused, for the log. */
+  get refused(): number {
+    return this.#messages.refused;
+  }
+
   // ── Opening (chapter 3) ────────────────────────────────────────────────────────────────────────────────────────
 
   /** Makes it reachable and greets it [OPEN-1]. `hello` is what the client said of itself, if it speaks first. */
@@ -134,7 +144,11 @@ export class Connection implements Speaker, Flushable {
     }
     if (this.dialect.greeted) this.#output.push(this.#greeting(), false);
     const entered = this.host.enter(this);
-    if (entered instanceof Promise) entered.then(() => this.#ready(), (error) => this.fault("fault", (error as Error).message));
+    if (entered instanceof Promise)
+      entered.then(
+        () => this.#ready(),
+        (error) => this.fault("fault", (error as Error).message),
+      );
     else this.#ready();
   }
 

@@ -115,8 +115,8 @@ export class Hub implements Host, Member {
   closed(peer: Connection, why: string, opened: boolean): void {
     this.#connections.delete(peer);
     this.#watched.delete(peer);
-    const { id: conn, kind, path, ident, address, received, sent: out } = peer;
-    this.log.info("peer.closed", { conn, kind, path, ident, ip: address, why, received, sent: out });
+    const { id: conn, kind, path, ident, address: ip, received, sent: out, refused: no } = peer;
+    this.log.info("peer.closed", { conn, kind, path, ident, ip, why, received, sent: out, refused: no });
     if (opened) for (const host of peer.resource.hosts) host.closed(peer, why);
     if (this.#connections.size === 0) this.#whenEmpty?.();
   }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Answer, Refusal } from "../../protocol/index.js";
 import type { App } from "../../server/app.js";
+import { wordsDialect } from "../../server/dialect.js";
 import { checkApp, checkPattern } from "../../server/resource.js";
 import { LoopbackHub } from "../support/loopback.js";
 
@@ -65,6 +67,27 @@ describe("resources carry lists of apps", () => {
     for (const pattern of ["orders", "", "/or*ders", "/orders*", "/orders?x", "*"])
       assert.throws(() => checkPattern(pattern), /Expected a resource to be a path/, pattern);
     for (const pattern of ["/", "/*", "/orders", "/orders/*"]) checkPattern(pattern);
+  });
+});
+
+describe("an app's plain words", () => {
+  test("[WORD-4] a word of an app on / becomes its packet, and its refusal the answer", () => {
+    const app: App = {
+      opcodes: { order: ({ id }) => `order ${id}` },
+      words: {
+        order(args) {
+          if (!/^\d+$/.test(args)) throw new Refusal("bad-order", "Expected a number.");
+          return { opcode: "order", id: Number(args) };
+        },
+      },
+    };
+    const peer = new LoopbackHub({ apps: [app] }).peer({ dialect: wordsDialect, kind: "backend" });
+    for (const line of ["order 7", "order seven", "broadcast x", "reorder 7"]) peer.say(line);
+    const [done, refused, sent, unknown] = peer.texts();
+    assert.equal(done, "next done order 7");
+    assert.equal(refused, "next refused bad-order Expected a number.");
+    assert.equal(sent, "next sent 0");
+    assert.match(unknown ?? "", /^next refused unknown-command Expected one of order, feedback, broadcast, echo, quit/);
   });
 });
 
@@ -137,8 +160,7 @@ describe("an app's life", () => {
     await stopping;
   });
 
-  test("an app can push, close, answer with a status of its own, and refuse with a code of its own", async () => {
-    const { Answer, Refusal } = await import("../../protocol/index.js");
+  test("an app can push, close, answer with a status of its own, and refuse with a code of its own", () => {
     const app: App = {
       opcodes: {
         push: (_packet, peer) => peer.send({ opcode: "pushed", n: 1 }),

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { ROOT, run } from "./support/process.js";
+
+const { exports, bin } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+  exports: Record<string, { types: string; default: string }>;
+  bin: Record<string, string>;
+};
+
+describe("the package", () => {
+  test("can be imported by its names, with types", async () => {
+    const expected = {
+      signalbox: "createHub",
+      "signalbox/web-client": "connect",
+      "signalbox/tcp-client": "connect",
+      "signalbox/protocol": "CLOSE",
+    };
+    for (const [name, member] of Object.entries(expected)) assert.ok(member in ((await import(name)) as object), name);
+    for (const { types } of Object.values(exports)) assert.ok(existsSync(join(ROOT, types)), types);
+  });
+
+  test("contains what the command and the demo need", async () => {
+    const { stdout } = await run("npm", ["pack", "--dry-run", "--ignore-scripts", "--json"]);
+    const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
+    const paths = new Set(files.map(({ path }) => path));
+    const needed = [
+      bin.signalbox,
+      "dist/web-client/signalbox.js",
+      "dist/web-client/demo/index.html",
+      "dist/examples/hash-folder.js",
+      "PROTOCOL.md",
+    ];
+    for (const path of needed) assert.ok(paths.has(path as string), `${path} is missing`);
+    for (const path of paths) assert.ok(!path.startsWith("dist/test") && !path.startsWith("dist/bench"), path);
+  });
+
+  test("the page's module is one file without imports, at most 6 kB gzipped", () => {
+    const module = readFileSync(join(ROOT, "dist/web-client/signalbox.js"));
+    assert.ok(!/\bimport\s*[("'{]/.test(module.toString()));
+    assert.ok(gzipSync(module).length <= 6_000, `${gzipSync(module).length} bytes`);
+  });
+});
