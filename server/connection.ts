@@ -127,11 +127,6 @@ export class Connection implements Speaker, Flushable {
     return this.#messages.refused;
   }
 
-  /** Messages of it that were refused, for the log. */
-  get refused(): number {
-    return this.#messages.refused;
-  }
-
   // ── Opening (chapter 3) ────────────────────────────────────────────────────────────────────────────────────────
 
   /** Makes it reachable and greets it [OPEN-1]. `hello` is what the client said of itself, if it speaks first. */

@@ -60,8 +60,6 @@ const UNNAMED: Asked = { ref: undefined, plain: false };
 export class Messages {
   /** How many were refused, for the log. */
   refused = 0;
-  /** How many were refused, for the log. */
-  refused = 0;
   readonly #underWay = new UnderWay();
   readonly #malformed = new Strikes(MALFORMED_MAX, MALFORMED_SPAN);
   #joiner: ChunkJoiner | undefined;
@@ -253,7 +251,6 @@ export class Messages {
   }
 
   #write(answer: Answer, { ref, plain }: Asked): void {
-    if (answer.status === "refused") this.refused++;
     if (answer.status === "refused") this.refused++;
     if (answer === DONE && ref === undefined && !plain) this.output.push(NEXT_DONE_FRAME, false);
     else this.output.push(new Frame(this.#format(answer, ref, plain)), false);
