@@ -1,5 +1,6 @@
 import type { Packet } from "../protocol/index.js";
 import type { App, AppHub, Handler, Log, Peer } from "./app.js";
+import { shownError } from "./shown-error.js";
 
 /** One app in the hub: calls its hooks so that nothing it throws hurts anybody else. */
 export class AppHost {
@@ -41,12 +42,11 @@ export class AppHost {
 
   /** Logs it, with the stack, and tells the app. */
   failed(error: unknown, peer: Peer | undefined, during: string): void {
-    const { message, stack } = error instanceof Error ? error : new Error(String(error));
-    this.log.error("app.failed", { app: this.name, during, conn: peer?.id, error: message, stack });
+    this.log.error("app.failed", { app: this.name, during, conn: peer?.id, ...shownError(error) });
     try {
       this.app.error?.(error, peer, this.hub);
     } catch (another) {
-      this.log.error("app.failed", { app: this.name, during: "error", error: String(another) });
+      this.log.error("app.failed", { app: this.name, during: "error", ...shownError(another) });
     }
   }
 

@@ -3,7 +3,7 @@ import type { MaybePromise } from "./app.js";
 import type { Clock } from "./clock.js";
 import type { Dialect } from "./dialect.js";
 import type { Flushable, Flusher } from "./flusher.js";
-import { Batch, Frame } from "./frame.js";
+import { type Batch, Frame } from "./frame.js";
 import { type HelloFields, NO_TAGS, parseHello } from "./hello.js";
 import { Messages, type Speaker } from "./messages.js";
 import type { Limits } from "./options.js";
@@ -305,8 +305,7 @@ export class Connection implements Speaker, Flushable {
   fault(kind: CloseName, message: string, why: string = kind): void {
     if (!this.#to("fault")) return;
     const fault = new Fault(kind, message);
-    this.#output.push(new Frame(this.dialect.close(fault)), false);
-    this.#output.close(fault.code, message, new Batch());
+    this.#output.close(fault.code, message, new Frame(this.dialect.close(fault)));
     this.host.leave(this);
     this.#closed(why);
   }
@@ -330,7 +329,7 @@ export class Connection implements Speaker, Flushable {
 
   #answered(): void {
     if (!this.#to("answered")) return;
-    this.#output.close(CLOSE[this.#ending.kind].code, "", new Batch());
+    this.#output.close(CLOSE[this.#ending.kind].code, "");
     this.#closed(this.#ending.why);
   }
 

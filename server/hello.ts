@@ -19,7 +19,7 @@ export function parseHello(text: string, maxDepth: number): HelloFields {
     return {
       window: windowOf(packet),
       ident: nameOf(packet, "ident"),
-      tags: packet.tags === undefined ? NO_TAGS : tagsOf(packet.tags),
+      tags: hasNone(packet.tags) ? NO_TAGS : tagsOf(packet.tags),
       resource: nameOf(packet, "resource"),
       token: nameOf(packet, "token"),
     };
@@ -27,9 +27,14 @@ export function parseHello(text: string, maxDepth: number): HelloFields {
 }
 
 function windowOf(packet: Packet): number {
-  const window = packet.window ?? 1;
+  const window = packet.window === undefined ? 1 : packet.window;
   if (Number.isSafeInteger(window) && (window as number) >= 1) return window as number;
   throw new Refusal("", `Expected \`window\` of hello to be an integer of at least 1, got ${quoted(window)}.`);
+}
+
+/** `{}` says what no `tags` says. */
+function hasNone(tags: unknown): boolean {
+  return tags === undefined || (typeof tags === "object" && tags !== null && !Array.isArray(tags) && Object.keys(tags).length === 0);
 }
 
 /** An empty string counts as absent. */

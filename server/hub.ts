@@ -11,6 +11,7 @@ import { Flusher } from "./flusher.js";
 import { Frame } from "./frame.js";
 import type { Limits } from "./options.js";
 import { checkApp, checkPattern, Resource, Resources } from "./resource.js";
+import { shownError } from "./shown-error.js";
 import type { Sink } from "./sink.js";
 
 /** How often what could take too long is looked at, in ms. */
@@ -128,7 +129,7 @@ export class Hub implements Host, Member {
   appFailed(peer: Connection, opcode: string, error: unknown): void {
     const host = peer.resource.hostOf(opcode);
     if (host) host.failed(error, peer, opcode);
-    else this.log.error("hub.failed", { conn: peer.id, during: opcode, error: String(error), stack: (error as Error)?.stack });
+    else this.log.error("hub.failed", { conn: peer.id, during: opcode, ...shownError(error) });
   }
 
   // ── Delivery ───────────────────────────────────────────────────────────────────────────────────────────────────

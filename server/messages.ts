@@ -52,9 +52,9 @@ const MALFORMED_SPAN = 10_000;
 const NEXT_DONE_FRAME = new Frame(NEXT_DONE);
 
 /** How a message is to be answered. */
-type Asked = Pick<Message, "ref" | "plain">;
+type Asked = Pick<Message, "opcode" | "ref" | "plain">;
 
-const UNNAMED: Asked = { ref: undefined, plain: false };
+const UNNAMED: Asked = { opcode: "", ref: undefined, plain: false };
 
 /** What one peer says, message by message: joined, parsed, handled, answered (chapters 4 and 6). */
 export class Messages {
@@ -81,7 +81,7 @@ export class Messages {
    * @throws Fault where the peer may not go on
    */
   start(text: string | Refusal, bytes: number): void {
-    if (text instanceof Refusal) this.#refuse(text, { ref: undefined, plain: this.speaker.dialect.name === "words" });
+    if (text instanceof Refusal) this.#refuse(text, { ...UNNAMED, plain: this.speaker.dialect.name === "words" });
     else if (this.#joiner) this.#piece(this.#joiner, text, bytes);
     else if (this.speaker.dialect.chunks && text === BUFFER_ON) this.#bufferOn();
     else if (this.speaker.dialect.chunks && text === BUFFER_OFF)
@@ -152,14 +152,14 @@ export class Messages {
   // ── Handling ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #handle(text: string): void {
-    let asked: Asked = { ref: undefined, plain: this.speaker.dialect.name === "words" && !text.startsWith("{") };
+    let asked: Asked = { ...UNNAMED, plain: this.speaker.dialect.name === "words" && !text.startsWith("{") };
     try {
       const spoken = this.#parse(text);
       if (CREDIT_FREE.has(spoken.packet.opcode)) {
         this.#creditFree(spoken);
         return;
       }
-      asked = { ref: refOf(spoken.packet), plain: spoken.plain };
+      asked = { opcode: spoken.packet.opcode, ref: refOf(spoken.packet), plain: spoken.plain };
       this.#dispatch(spoken.packet, asked);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -181,17 +181,17 @@ export class Messages {
       this.#answer(this.#failure(packet.opcode, error), asked);
       return;
     }
-    if (isThenable(value)) this.#await(value, packet.opcode, asked);
+    if (isThenable(value)) this.#await(value, asked);
     else this.#answer(answerOf(value), asked);
   }
 
-  #await(value: PromiseLike<unknown>, opcode: string, { ref, plain }: Asked): void {
-    const message: Message = { opcode, ref, plain, since: this.host.clock.now(), answer: undefined };
+  #await(value: PromiseLike<unknown>, asked: Asked): void {
+    const message: Message = { ...asked, since: this.host.clock.now(), answer: undefined };
     this.#underWay.add(message);
     this.host.watch();
     value.then(
       (result) => this.#settle(message, answerOf(result)),
-      (error) => this.#settle(message, this.#failure(opcode, error)),
+      (error) => this.#settle(message, this.#failure(asked.opcode, error)),
     );
   }
 
@@ -219,7 +219,7 @@ export class Messages {
   }
 
   #quit(plain: boolean): void {
-    if (this.speaker.dialect.quitAnswered) this.#answer(DONE, { ref: undefined, plain });
+    if (this.speaker.dialect.quitAnswered) this.#answer(DONE, { ...UNNAMED, plain });
     this.speaker.quit();
   }
 
@@ -235,7 +235,7 @@ export class Messages {
   /** Answers at once, or behind the messages that are still under way [NEXT-1]. */
   #answer(answer: Answer, asked: Asked): void {
     if (this.#underWay.size === 0) this.#write(answer, asked);
-    else this.#underWay.add({ ...asked, opcode: "", since: 0, answer });
+    else this.#underWay.add({ ...asked, since: 0, answer });
   }
 
   #settle(message: Message, answer: Answer): void {
@@ -250,18 +250,18 @@ export class Messages {
     this.speaker.settled();
   }
 
-  #write(answer: Answer, { ref, plain }: Asked): void {
+  #write(answer: Answer, asked: Asked): void {
     if (answer.status === "refused") this.refused++;
-    if (answer === DONE && ref === undefined && !plain) this.output.push(NEXT_DONE_FRAME, false);
-    else this.output.push(new Frame(this.#format(answer, ref, plain)), false);
+    if (answer === DONE && asked.ref === undefined && !asked.plain) this.output.push(NEXT_DONE_FRAME, false);
+    else this.output.push(new Frame(this.#format(answer, asked)), false);
   }
 
-  #format(answer: Answer, ref: Message["ref"], plain: boolean): string {
+  #format(answer: Answer, { opcode, ref, plain }: Asked): string {
     const { dialect } = this.speaker;
     try {
       return dialect.answer(answer, ref, plain);
     } catch (error) {
-      this.host.appFailed("next", error);
+      this.host.appFailed(opcode, error);
       return dialect.answer(refused("app-error", "The app's result cannot be written as JSON; the hub's log says why."), ref, plain);
     }
   }

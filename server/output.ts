@@ -1,5 +1,5 @@
 import type { Flushable, Flusher } from "./flusher.js";
-import type { Batch, Frame } from "./frame.js";
+import { Batch, type Frame } from "./frame.js";
 import { Outbox } from "./outbox.js";
 import type { Sink } from "./sink.js";
 
@@ -58,9 +58,12 @@ export class Output {
     while (!this.#outbox.empty && !this.#broken && this.sink.bufferedAmount === 0) this.#writeOnce(batch);
   }
 
-  /** Hands everything to the wire, and then the end. */
-  close(code: number, reason: string, batch: Batch): void {
-    while (!this.#outbox.empty && !this.#broken) this.#writeOnce(batch);
+  /** Hands everything to the wire, then a last frame if there is one (also to a peer that was too slow for the rest), and then the end. */
+  close(code: number, reason: string, farewell?: Frame): void {
+    if (this.#broken) return;
+    const batch = new Batch();
+    if (farewell) this.#outbox.push(farewell);
+    while (!this.#outbox.empty) this.#writeOnce(batch);
     this.drop();
     this.sink.close(code, reason);
   }

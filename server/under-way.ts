@@ -2,7 +2,7 @@ import { type Answer, Queue, type Ref } from "../protocol/index.js";
 
 /** A message whose handler has started and whose `next` has not been written. */
 export interface Message {
-  /** For the log; empty where the dialog itself answered. */
+  /** For the log; empty where it is not known. */
   readonly opcode: string;
   readonly ref: Ref | undefined;
   /** Said in plain words, and to be answered so. */

@@ -80,7 +80,7 @@ export class WebSocketTransport {
     const { limits, clock } = hub;
     const options = {
       maxHeaderSize: MAX_HEADER,
-      headersTimeout: HEADERS_TIMEOUT,
+      headersTimeout: Math.min(HEADERS_TIMEOUT, limits.handshakeTimeout),
       requestTimeout: limits.handshakeTimeout,
       keepAliveTimeout: HEADERS_TIMEOUT,
       connectionsCheckingInterval: CHECK_INTERVAL,
@@ -187,6 +187,7 @@ export class WebSocketTransport {
     const { host, origin, upgrade } = request.headers;
     if (this.#stopping) throw new HttpRefusal(503, "The hub is stopping.", { "retry-after": "2" });
     if (request.method !== "GET") throw new HttpRefusal(405, "Expected GET.", { allow: "GET" });
+    if (request.httpVersion !== "1.1") throw new HttpRefusal(400, "Expected HTTP/1.1.");
     if (upgrade?.toLowerCase() !== "websocket") throw new HttpRefusal(404, "Expected an upgrade to websocket.");
     if (!WS_KEY.test(String(request.headers["sec-websocket-key"]))) throw new HttpRefusal(400, "Expected a Sec-WebSocket-Key.");
     if (request.headers["sec-websocket-version"] !== "13") {

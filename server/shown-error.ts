@@ -1,0 +1,7 @@
+import { quoted } from "../protocol/index.js";
+
+/** What was thrown, for the log: anything can be thrown, also what cannot be turned into text. */
+export function shownError(error: unknown): { error: string; stack: string | undefined } {
+  const shown = error instanceof Error ? error : new Error(`Expected an Error to be thrown, got ${quoted(error)}.`);
+  return { error: shown.message, stack: shown.stack };
+}
