@@ -199,7 +199,7 @@ describe("4 next is the answer", () => {
       assert.ok(!JSON.stringify(next).includes("secret"));
     }
     assert.equal(loop.log.of("app.failed").filter((fields) => String(fields.stack).includes("secret reason")).length, 2);
-    assert.equal(errors.length, 2);
+    assert.equal(errors.length, 4);
     assert.equal(peer.ask({ opcode: "echo" }).length, 2);
   });
 
