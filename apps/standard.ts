@@ -41,7 +41,7 @@ function targetOf(packet: Packet): Target {
   const uuid = textOf(packet, "uuid");
   const ident = textOf(packet, "ident");
   const tags = optionalTags(packet);
-  const given = [uuid, ident, tags].filter((target) => target !== undefined).length;
+  const given = Number(uuid !== undefined) + Number(ident !== undefined) + Number(tags !== undefined);
   if (given !== 1) {
     throw new Refusal("bad-message", `Expected exactly one of \`uuid\`, \`ident\` and \`tags\` that is not empty, got ${given}.`);
   }

@@ -1,21 +1,17 @@
 import { CLOSE, type CloseName, Fault, type Packet, Queue, quoted, RESERVED, type Refusal, type Tags } from "../protocol/index.js";
 import type { MaybePromise } from "./app.js";
-import type { Clock } from "./clock.js";
 import type { Dialect } from "./dialect.js";
 import type { Flushable, Flusher } from "./flusher.js";
 import { type Batch, Frame } from "./frame.js";
 import { type HelloFields, NO_TAGS, parseHello } from "./hello.js";
-import { Messages, type Speaker } from "./messages.js";
-import type { Limits } from "./options.js";
+import { type MessageHost, Messages, type Speaker } from "./messages.js";
 import { Output } from "./output.js";
 import { Questions } from "./questions.js";
 import type { Resource } from "./resource.js";
 import type { Sink } from "./sink.js";
 
 /** What the hub does for a connection. */
-export interface Host {
-  readonly limits: Limits;
-  readonly clock: Clock;
+export interface Host extends MessageHost {
   readonly flusher: Flusher;
   /** Makes the peer reachable by UUID, ident and tags. */
   enter(peer: Connection): MaybePromise<void>;
@@ -25,10 +21,6 @@ export interface Host {
   opened(peer: Connection): void;
   /** @param opened whether the apps had been told that it came */
   closed(peer: Connection, why: string, opened: boolean): void;
-  /** Calls {@link Connection.tick} about once a second until that returns false. */
-  watch(peer: Connection): void;
-  /** Something that is not the peer's fault, for the log and the app; `opcode` is what was being handled, if anything. */
-  appFailed(peer: Connection, opcode: string, error: unknown): void;
 }
 
 /** How a peer came in. */
@@ -102,11 +94,8 @@ export class Connection implements Speaker, Flushable {
     this.address = opening.address;
     this.dialect = opening.dialect;
     this.resource = opening.resource;
-    const { limits, clock, flusher } = host;
-    this.#output = new Output(this, sink, flusher, limits.maxQueued);
-    const watch = (): void => host.watch(this);
-    const appFailed = (opcode: string, error: unknown): void => host.appFailed(this, opcode, error);
-    this.#messages = new Messages(this, { limits, clock, watch, appFailed }, this.#output);
+    this.#output = new Output(this, sink, host.flusher, host.limits.maxQueued);
+    this.#messages = new Messages(this, host, this.#output);
   }
 
   get state(): State {

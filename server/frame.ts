@@ -2,6 +2,8 @@
 export interface Encoding {
   readonly name: string;
   encode(text: string): Buffer;
+  /** The text again. */
+  decode(bytes: Buffer): string;
 }
 
 /**
@@ -9,21 +11,30 @@ export interface Encoding {
  * who gets it.
  */
 export class Frame {
+  /** Once there are bytes the text is not kept beside them: it would double what a slow page costs. */
+  #text: string | undefined;
   #encoding: Encoding | undefined;
   #bytes: Buffer | undefined;
   #others: Map<Encoding, Buffer> | undefined;
 
-  constructor(readonly text: string) {}
+  constructor(text: string) {
+    this.#text = text;
+  }
 
   static of(packet: object): Frame {
     return new Frame(JSON.stringify(packet));
   }
 
+  get text(): string {
+    return this.#text ?? (this.#encoding as Encoding).decode(this.#bytes as Buffer);
+  }
+
   bytes(encoding: Encoding): Buffer {
     if (this.#encoding === encoding) return this.#bytes as Buffer;
     if (this.#encoding === undefined) {
-      this.#encoding = encoding;
       this.#bytes = encoding.encode(this.text);
+      this.#encoding = encoding;
+      this.#text = undefined;
       return this.#bytes;
     }
     return this.#bytesForAnother(encoding);

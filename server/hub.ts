@@ -9,6 +9,7 @@ import { Connection, type Host, type Opening } from "./connection.js";
 import { Directory } from "./directory.js";
 import { Flusher } from "./flusher.js";
 import { Frame } from "./frame.js";
+import type { Speaker } from "./messages.js";
 import type { Limits } from "./options.js";
 import { checkApp, checkPattern, Resource, Resources } from "./resource.js";
 import { shownError } from "./shown-error.js";
@@ -38,7 +39,7 @@ export class Hub implements Host, Member {
   readonly #hosts = new Map<App, AppHost>();
   readonly #directory = new Directory();
   readonly #connections = new Set<Connection>();
-  readonly #watched = new Set<Connection>();
+  readonly #watched = new Set<Speaker>();
   #cancelTick: (() => void) | undefined;
   #whenEmpty: (() => void) | undefined;
 
@@ -122,11 +123,11 @@ export class Hub implements Host, Member {
     if (this.#connections.size === 0) this.#whenEmpty?.();
   }
 
-  watch(peer: Connection): void {
+  watch(peer: Speaker): void {
     this.#watched.add(peer);
   }
 
-  appFailed(peer: Connection, opcode: string, error: unknown): void {
+  appFailed(peer: Speaker, opcode: string, error: unknown): void {
     const host = peer.resource.hostOf(opcode);
     if (host) host.failed(error, peer, opcode);
     else this.log.error("hub.failed", { conn: peer.id, during: opcode, ...shownError(error) });
@@ -138,7 +139,7 @@ export class Hub implements Host, Member {
   deliver(to: Address, frame: Frame): Reach {
     if ("uuid" in to) {
       const peer = this.#directory.withUuid(to.uuid);
-      return peer === undefined ? NOBODY : push([peer], frame, false);
+      return peer === undefined ? NOBODY : pushOne(peer, frame);
     }
     if ("pages" in to) return push(this.#pages(to), frame, true);
     return push("ident" in to ? this.#directory.withIdent(to.ident) : this.#directory.withTags(to.tags), frame, false);
@@ -220,6 +221,11 @@ export class Hub implements Host, Member {
   }
 }
 
+function pushOne(peer: Connection, frame: Frame): Reach {
+  if (peer.push(frame, false)) return ONE;
+  return peer.takesPushes ? NOBODY : ONE_DEAF;
+}
+
 function push(peers: Iterable<Connection>, frame: Frame, bulk: boolean): Reach {
   let taken = 0;
   let deaf = 0;
@@ -229,6 +235,9 @@ function push(peers: Iterable<Connection>, frame: Frame, bulk: boolean): Reach {
   }
   return { sent: taken, deaf };
 }
+
+const ONE: Reach = Object.freeze({ sent: 1, deaf: 0 });
+const ONE_DEAF: Reach = Object.freeze({ sent: 0, deaf: 1 });
 
 function feedbackAnswer({ sent: n, deaf }: Reach): Answer {
   if (n > 0) return sent(n);

@@ -34,16 +34,18 @@ export interface Speaker extends Peer {
   reply(packet: Packet): void;
   /** Answers were written that had been waited for: there may be credit again. */
   settled(): void;
+  /** About once a second while something could take too long. @returns false where nothing does any more */
+  tick(now: number): boolean;
 }
 
 /** What the hub does for the messages of a peer. */
 export interface MessageHost {
   readonly limits: Limits;
   readonly clock: Clock;
-  /** Has `tick` called about once a second until it returns false. */
-  watch(): void;
+  /** Has `tick` of the peer called about once a second until it returns false. */
+  watch(peer: Speaker): void;
   /** Something that is not the peer's fault, for the log and the app; `opcode` is what was being handled, if anything. */
-  appFailed(opcode: string, error: unknown): void;
+  appFailed(peer: Speaker, opcode: string, error: unknown): void;
 }
 
 const MALFORMED: ReadonlySet<string> = new Set(["bad-json", "bad-message", "bad-utf8", "too-deep"]);
@@ -61,7 +63,7 @@ export class Messages {
   /** How many were refused, for the log. */
   refused = 0;
   readonly #underWay = new UnderWay();
-  readonly #malformed = new Strikes(MALFORMED_MAX, MALFORMED_SPAN);
+  #malformed: Strikes | undefined;
   #joiner: ChunkJoiner | undefined;
   #pieceAt = 0;
 
@@ -115,7 +117,7 @@ export class Messages {
     }
     const sentence = `The app did not finish within \`appTimeout\` ${appTimeout} ms.`;
     const expired = this.#underWay.expire(now - appTimeout, refused("app-timeout", sentence));
-    for (const message of expired) this.host.appFailed(message.opcode, new Error(sentence));
+    for (const message of expired) this.host.appFailed(this.speaker, message.opcode, new Error(sentence));
     if (expired.length > 0) this.#writeAnswers();
     return this.#joiner !== undefined || this.#underWay.size > 0;
   }
@@ -130,7 +132,7 @@ export class Messages {
   #bufferOn(): void {
     this.#joiner = new ChunkJoiner(this.host.limits.maxMessage);
     this.#pieceAt = this.host.clock.now();
-    this.host.watch();
+    this.host.watch(this.speaker);
     this.#answer(DONE, UNNAMED);
   }
 
@@ -188,7 +190,7 @@ export class Messages {
   #await(value: PromiseLike<unknown>, asked: Asked): void {
     const message: Message = { ...asked, since: this.host.clock.now(), answer: undefined };
     this.#underWay.add(message);
-    this.host.watch();
+    this.host.watch(this.speaker);
     value.then(
       (result) => this.#settle(message, answerOf(result)),
       (error) => this.#settle(message, this.#failure(asked.opcode, error)),
@@ -198,7 +200,7 @@ export class Messages {
   /** A thrown refusal is an answer; everything else is the app's fault, and its text stays in the log. */
   #failure(opcode: string, error: unknown): Answer {
     if (error instanceof Refusal) return refused(error.code, error.message);
-    this.host.appFailed(opcode, error);
+    this.host.appFailed(this.speaker, opcode, error);
     return refused("app-error", `The app that handles ${quoted(opcode)} failed; the hub's log says why.`);
   }
 
@@ -227,7 +229,9 @@ export class Messages {
 
   #refuse(refusal: Refusal, asked: Asked): void {
     this.#answer(refused(refusal.code, refusal.message), asked);
-    if (MALFORMED.has(refusal.code) && this.#malformed.add(this.host.clock.now())) {
+    if (!MALFORMED.has(refusal.code)) return;
+    this.#malformed ??= new Strikes(MALFORMED_MAX, MALFORMED_SPAN);
+    if (this.#malformed.add(this.host.clock.now())) {
       throw new Fault("policy", `${MALFORMED_MAX} malformed packets within ${MALFORMED_SPAN / 1000} s. The last: ${refusal.message}`);
     }
   }
@@ -261,7 +265,7 @@ export class Messages {
     try {
       return dialect.answer(answer, ref, plain);
     } catch (error) {
-      this.host.appFailed(opcode, error);
+      this.host.appFailed(this.speaker, opcode, error);
       return dialect.answer(refused("app-error", "The app's result cannot be written as JSON; the hub's log says why."), ref, plain);
     }
   }

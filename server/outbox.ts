@@ -6,6 +6,9 @@ import type { Encoding, Frame } from "./frame.js";
  */
 const WRITE_SIZE = 65_536;
 
+/** What a waiting frame costs beside its bytes, so that many small ones are bounded too. */
+const FRAME_OVERHEAD = 256;
+
 /** What waits to be sent to one peer, counted in bytes. */
 export class Outbox {
   #frames: Frame[] = [];
@@ -19,7 +22,7 @@ export class Outbox {
   }
 
   push(frame: Frame): void {
-    this.bytes += frame.bytes(this.encoding).length;
+    this.bytes += this.#size(frame);
     this.#frames.push(frame);
   }
 
@@ -27,8 +30,7 @@ export class Outbox {
   take(): readonly Frame[] {
     let size = 0;
     let end = this.#head;
-    while (end < this.#frames.length && (size === 0 || size < WRITE_SIZE))
-      size += (this.#frames[end++] as Frame).bytes(this.encoding).length;
+    while (end < this.#frames.length && (size === 0 || size < WRITE_SIZE)) size += this.#size(this.#frames[end++] as Frame);
     this.bytes -= size;
     if (this.#head === 0 && end === this.#frames.length) {
       const all = this.#frames;
@@ -54,5 +56,9 @@ export class Outbox {
       this.#frames = this.#frames.slice(this.#head);
       this.#head = 0;
     }
+  }
+
+  #size(frame: Frame): number {
+    return frame.bytes(this.encoding).length + FRAME_OVERHEAD;
   }
 }

@@ -30,9 +30,13 @@ const ORIGINAL_SECOND = /^GET (\/\S*) HTTP\/\d\.\d$/;
 /** Words clients are on this resource [WORD-4]. */
 const WORDS_PATH = "/";
 
-const lineEncoding: Encoding = { name: "line", encode: (text) => Buffer.from(`${text}\n`) };
+const lineEncoding: Encoding = {
+  name: "line",
+  encode: (text) => Buffer.from(`${text}\n`),
+  decode: (line) => line.toString("utf8", 0, line.length - 1),
+};
 /** The original's backends take one read for one answer, and a line end for part of it. */
-const rawEncoding: Encoding = { name: "raw", encode: (text) => Buffer.from(text) };
+const rawEncoding: Encoding = { name: "raw", encode: (text) => Buffer.from(text), decode: String };
 
 /** Backends over TCP, TLS and unix sockets: the only file that knows `net`. */
 export class TcpTransport {
@@ -323,8 +327,9 @@ class TcpPeer implements Sink {
 }
 
 function decode(bytes: Uint8Array): string | Refusal {
-  if (!isUtf8(bytes)) return new Refusal("bad-utf8", `A line of ${bytes.length} bytes is not UTF-8.`);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+  // What is not UTF-8 has become U+FFFD; only where there is one is it worth looking whether it was sent as such.
+  return text.includes("\ufffd") && !isUtf8(bytes) ? new Refusal("bad-utf8", `A line of ${bytes.length} bytes is not UTF-8.`) : text;
 }
 
 /** A byte order mark in front of a file is no part of its first line. */

@@ -27,4 +27,8 @@ export const webSocketEncoding: Encoding = {
     frame.write(text, header);
     return frame;
   },
+  decode(frame) {
+    const length = frame[1] as number;
+    return frame.toString("utf8", length < 126 ? 2 : length === 126 ? 4 : 10);
+  },
 };
