@@ -50,15 +50,15 @@ async function main(): Promise<number> {
   if (first === "--help" || first === "-h") return COMMANDS.help?.([]) ?? 0;
   if (first.startsWith("-")) return COMMANDS.serve?.([first, ...rest]) ?? 0;
   const command = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  if (command && (rest[0] === "--help" || rest[0] === "-h")) return COMMANDS.help?.([first]) ?? 0;
   if (command) return command(rest);
   process.stderr.write(`signalbox: unknown command \`${first}\`\n\n${USAGE}`);
   return 2;
 }
 
 try {
-  process.exitCode = await main();
-  // A hub that has stopped leaves nothing behind that is worth waiting for.
-  if (process.exitCode === 0) process.exit();
+  // Nothing is left behind that is worth waiting for: a hub that does not close, standard input that does not end.
+  process.exit(await main());
 } catch (error) {
   const known = error instanceof OptionError || error instanceof TypeError || (error as NodeJS.ErrnoException).code !== undefined;
   process.stderr.write(`signalbox: ${known ? (error as Error).message : (error as Error).stack}\n`);

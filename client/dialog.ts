@@ -1,10 +1,10 @@
-import { CHUNK_SIZE, type Close, type Next, type Packet, type Ready, SendWindow } from "../protocol/index.js";
+import { CHUNK_SIZE, CLOSE, type Close, type Next, type Packet, parsePacket, type Ready, SendWindow } from "../protocol/index.js";
 import { ClosedError, RefusedError } from "./errors.js";
 
 /** One connection, as the dialog sees it. */
 export interface Wire {
   send(text: string): void;
-  /** Ends it; what was sent still goes out. */
+  /** Ends it, open or not; only for one on which there is nothing left to be said. */
   close(): void;
 }
 
@@ -30,6 +30,7 @@ export interface DialogEvents {
 /** The client's half of the dialog on one connection: `hello`, the window, `next`, pushes. Knows no socket and no clock. */
 export class ClientDialog {
   #ready = false;
+  #leaving = false;
   readonly #window: SendWindow;
   /** What needs no credit but must not fall between the pieces of a message [CHUNK-2]. */
   #creditFree: string[] = [];
@@ -47,7 +48,12 @@ export class ClientDialog {
   }
 
   receive(text: string): void {
-    const packet = JSON.parse(text) as Packet;
+    const packet = packetOf(text);
+    if (packet === undefined) this.#noHub();
+    else this.#hear(packet);
+  }
+
+  #hear(packet: Packet): void {
     if (packet.opcode === "next") {
       this.#window.answered(packet as unknown as Next);
       this.#pump();
@@ -74,10 +80,23 @@ export class ClientDialog {
     this.#pump();
   }
 
+  /** Says `quit` once all that was sent has been answered [END-1]: the hub serves nothing behind it. */
+  quit(): void {
+    this.#leaving = true;
+    this.#pump();
+  }
+
   /** The connection ended: everybody who waits is told. */
   closed(code: number, reason: string): void {
     this.#ready = false;
     this.#window.failAll(new ClosedError(code, reason));
+  }
+
+  /** Whatever answers there, a web server say: what else it says is of no interest. */
+  #noHub(): void {
+    this.closed(CLOSE.protocol.code, NO_HUB);
+    this.events.farewell({ opcode: "close", code: CLOSE.protocol.code, error: NO_HUB });
+    this.wire.close();
   }
 
   #begin(ready: Ready): void {
@@ -94,6 +113,9 @@ export class ClientDialog {
       this.wire.send(text);
       this.#sayCreditFree();
     }
+    if (!this.#leaving || this.#window.unanswered > 0) return;
+    this.#leaving = false;
+    this.wire.send(JSON.stringify({ opcode: "quit" }));
   }
 
   #sayCreditFree(): void {
@@ -101,5 +123,15 @@ export class ClientDialog {
     const texts = this.#creditFree;
     this.#creditFree = [];
     for (const text of texts) this.wire.send(text);
+  }
+}
+
+const NO_HUB = "What answers there is no hub.";
+
+function packetOf(text: string): Packet | undefined {
+  try {
+    return parsePacket(text, Number.POSITIVE_INFINITY);
+  } catch {
+    return undefined;
   }
 }

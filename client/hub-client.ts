@@ -1,4 +1,4 @@
-import { CLOSE, type Close, mayReconnect, type Packet, type Ready, type Tags, type Target } from "../protocol/index.js";
+import { CLOSE, type Close, CREDIT_FREE, mayReconnect, type Packet, type Ready, type Tags, type Target } from "../protocol/index.js";
 import { Backoff } from "./backoff.js";
 import { ClientDialog, type DialogEvents, type Outcome, type Wire, type WireEvents } from "./dialog.js";
 import { ClosedError } from "./errors.js";
@@ -104,7 +104,11 @@ export class HubClient extends TypedEventTarget {
    * Rejects with `RefusedError` where the hub refused it, with `ClosedError` where the connection ended first; never hangs.
    */
   send(packet: Packet): Promise<Outcome> {
-    if (!this.connected || !this.#dialog) return Promise.reject(new ClosedError(CLOSE.lost.code, "Not connected to the hub."));
+    if (CREDIT_FREE.has(packet.opcode)) {
+      return Promise.reject(new TypeError(`\`${packet.opcode}\` has no answer to wait for: use \`say\`.`));
+    }
+    if (!this.connected || this.#over || !this.#dialog)
+      return Promise.reject(new ClosedError(CLOSE.lost.code, "Not connected to the hub."));
     return this.#dialog.send(packet);
   }
 
@@ -121,6 +125,7 @@ export class HubClient extends TypedEventTarget {
 
   /** Says what needs no credit and has no answer, such as `cancel`. Lost where there is no connection. */
   say(packet: Packet): void {
+    if (!CREDIT_FREE.has(packet.opcode)) throw new TypeError(`\`${packet.opcode}\` is answered: use \`send\`.`);
     this.#dialog?.say(packet);
   }
 
@@ -129,7 +134,7 @@ export class HubClient extends TypedEventTarget {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#retry);
-    if (this.connected) this.say({ opcode: "quit" });
+    if (this.connected) this.#dialog?.quit();
     else this.#wire?.close();
   }
 

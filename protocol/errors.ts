@@ -35,7 +35,9 @@ export function quoted(value: unknown, max = 64): string {
 }
 
 function describe(value: unknown): string {
-  return typeof value === "object" ? "an object" : `\`${String(value)}\``;
+  if (typeof value === "object") return "an object";
+  // Its text would be its source.
+  return typeof value === "function" ? "a function" : `\`${String(value)}\``;
 }
 
 /** The first `max` UTF-16 units at the most, never half a surrogate pair. */

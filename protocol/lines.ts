@@ -33,19 +33,22 @@ export class LineFramer {
       this.#pending.add(part);
       return undefined;
     }
-    const line = this.#take(part);
-    if (line.length > this.limit) this.#tooLong();
-    return { line, offset: end + 1 };
+    return { line: this.#take(part), offset: end + 1 };
   }
 
-  /** The line that was begun when the stream ended, if there is one: it counts [WORD-4]. */
+  /**
+   * The line that was begun when the stream ended, if there is one: it counts [WORD-4].
+   * @throws LineTooLong
+   */
   end(): Uint8Array | undefined {
     return this.pending === 0 ? undefined : this.#take(NOTHING);
   }
 
   #take(last: Uint8Array): Uint8Array {
-    const line = this.#pending.take(last);
-    return line.at(-1) === CR ? line.subarray(0, -1) : line;
+    const whole = this.#pending.take(last);
+    const line = whole.at(-1) === CR ? whole.subarray(0, -1) : whole;
+    if (line.length > this.limit) this.#tooLong();
+    return line;
   }
 
   #tooLong(): never {

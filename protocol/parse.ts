@@ -39,8 +39,8 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    // The engine's sentence quotes the text; only the place may go out.
-    const place = /at position (\d+)/.exec((error as Error).message)?.[1];
+    // The engine's sentence quotes the text; only the place may go out, and that stands at its end.
+    const place = / at position (\d+)(?: \(line \d+ column \d+\))?$/.exec((error as Error).message)?.[1];
     const where = place === undefined ? "" : `, stopped at character ${place}`;
     throw new Refusal("bad-json", `Expected JSON, got a text of ${text.length} characters that is not${where}.`);
   }
@@ -48,6 +48,7 @@ function parseJson(text: string): unknown {
 
 function kindOf(value: unknown): string {
   if (typeof value === "string") return value === "" ? "an empty string" : `a string of ${value.length} characters`;
+  if (typeof value === "number" || typeof value === "boolean") return `a ${typeof value}`;
   return quoted(value);
 }
 

@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { quoted } from "../protocol/index.js";
 import type { App } from "./app.js";
 import {
+  checkValue,
   environmentName,
   flagName,
   nearest,
@@ -36,10 +37,11 @@ export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv
 
 async function readFile(path: string): Promise<Partial<Options>> {
   const options = path.endsWith(".json") ? readJson(path) : await importDefault(path);
-  if (typeof options !== "object" || options === null)
+  if (typeof options !== "object" || options === null || Array.isArray(options))
     throw new OptionError(`${path}: expected an object of options, got ${quoted(options)}.`);
   const { resources } = options as Partial<Options>;
   if (resources === undefined) return options;
+  checkValue("resources", resources);
   return { ...options, resources: await loadResources(resources, dirname(path)) };
 }
 
@@ -118,6 +120,8 @@ function fromFlag(name: OptionName, value: unknown): unknown {
 function checkFlags(argv: readonly string[], known: readonly string[]): void {
   for (const word of argv) {
     const flag = /^--([^=]+)/.exec(word)?.[1];
+    const secret = OPTION_NAMES.find((name) => OPTIONS[name].secret && flagName(name) === flag);
+    if (secret) throw new OptionError(`\`--${flag}\` is no flag, every process could read it: set ${environmentName(secret)} instead.`);
     if (flag !== undefined && !known.includes(flag))
       throw new OptionError(`Unknown flag \`--${flag}\`: did you mean \`--${nearest(flag, known)}\`?`);
   }

@@ -72,7 +72,7 @@ export class Connection implements Speaker, Flushable {
   #state: State = "new";
   #window = 1;
   /** Why it ends, and how: decided once. */
-  #ending: { why: string; kind: CloseName } = { why: "lost", kind: "lost" };
+  #ending: { why: string; kind: CloseName; sentence?: string } = { why: "lost", kind: "lost" };
   /** An end that came while it was becoming reachable. */
   #earlyEnd: (() => void) | undefined;
   #opened = false;
@@ -208,9 +208,14 @@ export class Connection implements Speaker, Flushable {
   /** Starts what waits, as far as the window allows, and reads on when nothing waits any more. */
   #pump(): void {
     try {
-      while (this.#inbox.length > 0 && this.#mayStart()) {
-        const { text, bytes } = this.#inbox.shift() as Waiting;
-        this.#messages.start(text, bytes);
+      // `fresh`: what stands first has just come to stand there, and may be one that needs no credit [WIN-5].
+      for (let fresh = false; this.#inbox.length > 0; fresh = true) {
+        const { text, bytes } = this.#inbox.peek() as Waiting;
+        if (this.#mayStart()) {
+          this.#inbox.shift();
+          this.#messages.start(text, bytes);
+        } else if (fresh && this.#state === "open" && this.#messages.startCreditFree(text)) this.#inbox.shift();
+        else break;
       }
     } catch (error) {
       this.#endBy(error);
@@ -264,11 +269,11 @@ export class Connection implements Speaker, Flushable {
     this.end("quit", "normal");
   }
 
-  /** No more is read from it; what is here is served and answered, then it is closed. */
-  end(why: string, kind: CloseName): void {
-    if (this.#state === "opening") this.#earlyEnd = () => this.end(why, kind);
+  /** No more is read from it; what is here is served and answered, then it is closed, with a sentence where it is to know why. */
+  end(why: string, kind: CloseName, sentence = ""): void {
+    if (this.#state === "opening") this.#earlyEnd = () => this.end(why, kind, sentence);
     if (!this.#to("end")) return;
-    this.#ending = { why, kind };
+    this.#ending = { why, kind, sentence };
     this.#leave();
   }
 
@@ -277,7 +282,7 @@ export class Connection implements Speaker, Flushable {
     this.#inbox.clear();
     this.#messages.dropBuffer();
     if (this.#messages.underWay === 0) this.fault("restart", reason, "stop");
-    else this.end("stop", "restart");
+    else this.end("stop", "restart", reason);
   }
 
   /** The wire is gone. What was read before is valid all the same [END-4]. */
@@ -318,8 +323,10 @@ export class Connection implements Speaker, Flushable {
 
   #answered(): void {
     if (!this.#to("answered")) return;
-    this.#output.close(CLOSE[this.#ending.kind].code, "");
-    this.#closed(this.#ending.why);
+    const { why, kind, sentence = "" } = this.#ending;
+    const farewell = sentence === "" ? undefined : new Frame(this.dialect.close(new Fault(kind, sentence)));
+    this.#output.close(CLOSE[kind].code, sentence, farewell);
+    this.#closed(why);
   }
 
   #closed(why: string): void {

@@ -55,7 +55,10 @@ export async function createHub({ log: givenLog, cluster = new MemoryCluster(), 
     hub.listeners = listeners;
     for (const url of listeners) log.info("listener.up", { url });
   } catch (error) {
-    for (const transport of transports) transport.close();
+    for (const transport of transports) {
+      transport.stopAccepting();
+      transport.close();
+    }
     await hub.stop();
     throw error;
   }

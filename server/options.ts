@@ -178,6 +178,9 @@ export class OptionError extends Error {
   override name = "OptionError";
 }
 
+/** The longest time a timer can wait, ms: above it Node's would not wait at all. */
+const MAX_TIMER = 2 ** 31 - 1;
+
 /** How much larger than one message a peer's queue must be, in bytes: an answer and a few pushes beside an echo. */
 const QUEUE_MARGIN = 64 * KiB;
 
@@ -206,14 +209,17 @@ function checkName(name: string): asserts name is OptionName {
   throw new OptionError(`Unknown option ${quoted(name)}: did you mean \`${nearest(name, OPTION_NAMES)}\`?`);
 }
 
-function checkValue(name: OptionName, value: unknown): unknown {
+/** @throws OptionError */
+export function checkValue(name: OptionName, value: unknown): unknown {
   const spec = OPTIONS[name];
   const { unit, min = 0 } = spec;
+  const max = unit === "ms" ? MAX_TIMER : Number.MAX_SAFE_INTEGER;
   const wrong = (rule: string): OptionError =>
     new OptionError(`Expected \`${name}\` to be ${rule}, got ${spec.secret ? "something else" : quoted(value)}.`);
   switch (spec.type) {
     case "integer":
       if (!Number.isSafeInteger(value) || (value as number) < min) throw wrong(`an integer of at least ${min} (${unit})`);
+      if ((value as number) > max) throw wrong(`an integer of at most ${max} (${unit})`);
       return value;
     case "flag":
       if (typeof value !== "boolean") throw wrong("true or false");

@@ -7,9 +7,11 @@ const HELP_PAGE = "ws";
 export async function serve(argv: readonly string[]): Promise<void> {
   const options = await loadConfig(argv, process.env, process.cwd());
   const hub = await createHub(options);
+  // Before it says that it is ready: whoever reads that may stop it at once.
+  const signal = untilSignal();
   process.stdout.write(`signalbox ready ${hub.listeners.join(" ")}\n`);
   if (options.demo) sayWhereToLook(hub);
-  await untilSignal();
+  await signal;
   // The second signal: now.
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
   await hub.stop();

@@ -21,7 +21,7 @@ export interface BackendOptions extends ClientOptions {
  * a connection ended has been rejected.
  * @param url `tcp://host:port/resource`, `tls://…` or `unix:/path/of/socket`; default: this host's hub
  */
-export function connect(url: string = DEFAULT_HUB, options: BackendOptions = {}): Promise<HubClient> {
+export async function connect(url: string = DEFAULT_HUB, options: BackendOptions = {}): Promise<HubClient> {
   const { open, resource } = parseHubUrl(url, options);
   const token = options.key ?? process.env.SIGNALBOX_BACKEND_KEY;
   const client = new HubClient((events) => openLines(open(), events), { ...helloOf(options), resource, token });
@@ -35,7 +35,7 @@ function openLines(socket: Socket, events: WireEvents): Wire {
   const framer = new LineFramer(MAX_LINE);
   let reason = "";
   socket.setNoDelay(true);
-  socket.once("secureConnect" in socket ? "secureConnect" : "connect", () => events.open());
+  socket.once("connect", () => events.open());
   socket.on("data", (bytes) => {
     for (let found = framer.next(bytes, 0); found; found = framer.next(bytes, found.offset)) {
       if (found.line.length > 0) events.text(textOf(found.line));
@@ -45,7 +45,7 @@ function openLines(socket: Socket, events: WireEvents): Wire {
     reason = error.message;
   });
   socket.on("close", () => events.closed(CLOSE.lost.code, reason));
-  return { send: (text) => void socket.write(`${text}\n`), close: () => void socket.end() };
+  return { send: (text) => void socket.write(`${text}\n`), close: () => void socket.destroy() };
 }
 
 function textOf(line: Uint8Array): string {
@@ -55,10 +55,18 @@ function textOf(line: Uint8Array): string {
 function parseHubUrl(text: string, { tls }: BackendOptions): { open: () => Socket; resource: string } {
   if (text.startsWith("unix:") && text.length > 5) return { open: () => connectTcp(text.slice("unix:".length)), resource: "/" };
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !["tcp:", "tls:"].includes(url.protocol) || url.port === "") {
+  const resource = url && decodePath(url.pathname);
+  if (url === undefined || resource === undefined || !["tcp:", "tls:"].includes(url.protocol) || url.port === "") {
     throw new TypeError(`Expected a hub's address to be tcp://HOST:PORT[/RESOURCE], tls://… or unix:PATH, got \`${text}\`.`);
   }
   const at = { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port) };
-  const resource = decodeURIComponent(url.pathname) || "/";
   return { open: () => (url.protocol === "tls:" ? connectTls({ ...at, ...tls }) : connectTcp(at)), resource };
+}
+
+function decodePath(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path) || "/";
+  } catch {
+    return undefined;
+  }
 }

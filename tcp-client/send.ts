@@ -23,10 +23,7 @@ export async function send(argv: readonly string[]): Promise<number> {
     return EXIT.usage;
   }
   try {
-    const hub = await connect(call.hub, { connectTimeout: CONNECT_TIMEOUT });
-    const code = await sendAll(hub, call);
-    hub.close();
-    return code;
+    return await sendBy(await connect(call.hub, { connectTimeout: CONNECT_TIMEOUT }), call);
   } catch (error) {
     return fail(error);
   }
@@ -57,6 +54,15 @@ function parse(argv: readonly string[]) {
   const command = argv.findIndex((word) => word === "feedback" || word === "broadcast");
   const args = command === -1 ? [...argv] : [...argv.slice(0, command), "--", ...argv.slice(command)];
   return parseArgs({ args, options: { hub: { type: "string" } }, allowPositionals: true });
+}
+
+async function sendBy(hub: HubClient, call: Call): Promise<number> {
+  try {
+    return await sendAll(hub, call);
+  } finally {
+    // Else it would stay connected, or connect again.
+    hub.close();
+  }
 }
 
 /** @returns the worst of the exit codes */

@@ -25,19 +25,31 @@ interface WebSocketLike {
  * Connects a page to the hub; settles when the hub says `ready`, with the UUID to hand to your backend.
  * @param url `ws://host:port/resource`; a path alone means the host that served the page
  */
-export function connect(url: string, options: PageOptions = {}): Promise<HubClient> {
-  const Socket = options.WebSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor);
+export async function connect(url: string, options: PageOptions = {}): Promise<HubClient> {
+  const Socket = options.WebSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor | undefined);
+  if (Socket === undefined) throw new TypeError("There is no WebSocket here: give one as the option `WebSocket`.");
   const address = absolute(url);
   const client = new HubClient((events) => openWebSocket(new Socket(address, SUBPROTOCOL), events), helloOf(options));
   return untilReady(client, options);
 }
 
-function absolute(url: string): string {
-  if (/^wss?:/.test(url)) return url;
-  const full = new URL(url, globalThis.location.href);
-  full.protocol = full.protocol === "https:" || full.protocol === "wss:" ? "wss:" : "ws:";
-  full.hash = "";
-  return full.href;
+function absolute(text: string): string {
+  const url = parseUrl(text);
+  if (url === undefined || !/^(ws|http)s?:$/.test(url.protocol)) {
+    throw new TypeError(`Expected a hub's address to be ws://HOST:PORT/RESOURCE, wss://…, or a path on the page's host, got \`${text}\`.`);
+  }
+  url.protocol = url.protocol.replace("http", "ws");
+  url.hash = "";
+  return url.href;
+}
+
+function parseUrl(text: string): URL | undefined {
+  try {
+    // Not every runtime has a page.
+    return new URL(text, (globalThis as { location?: Location }).location?.href);
+  } catch {
+    return undefined;
+  }
 }
 
 function openWebSocket(socket: WebSocketLike, events: WireEvents): Wire {

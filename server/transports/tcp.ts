@@ -57,6 +57,7 @@ export class TcpTransport {
       ? createTlsServer(
           {
             ...options,
+            handshakeTimeout: hub.limits.handshakeTimeout,
             cert: tls.cert,
             key: tls.key,
             ca: tls.ca,
@@ -66,7 +67,11 @@ export class TcpTransport {
           accept,
         )
       : createServer(options, accept);
-    this.#server.on("tlsClientError", (error, socket) => hub.log.warn("tls.refused", { ip: socket.remoteAddress, error: error.message }));
+    this.#server.on("tlsClientError", (error, socket) => {
+      hub.log.warn("tls.refused", { ip: socket.remoteAddress, error: error.message });
+      // Node does so itself, but for a handshake that took too long.
+      socket.destroy();
+    });
   }
 
   /**
@@ -135,10 +140,12 @@ class TcpPeer implements Sink {
     private readonly address: string,
     private readonly backendKey: string,
   ) {
-    const { maxFirstLine, handshakeTimeout, localHandshakeTimeout } = hub.limits;
-    this.#framer = new LineFramer(maxFirstLine);
-    const timeout = this.#local ? localHandshakeTimeout : handshakeTimeout;
-    this.#cancelTimer = hub.clock.after(timeout, () => this.refuse(new Fault("no-hello", `No first line within ${timeout} ms.`)));
+    this.#framer = new LineFramer(hub.limits.maxFirstLine);
+    const option = this.#local ? "localHandshakeTimeout" : "handshakeTimeout";
+    const timeout = hub.limits[option];
+    this.#cancelTimer = hub.clock.after(timeout, () =>
+      this.refuse(new Fault("no-hello", `No first line within \`${option}\` ${timeout} ms.`)),
+    );
     socket.on("data", (bytes) => this.#guarded(() => this.#feed(bytes)));
     socket.on("end", () => this.#guarded(() => this.#ended()));
     socket.on("error", () => socket.destroy());
@@ -242,10 +249,8 @@ class TcpPeer implements Sink {
   #line(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     const text = decode(bytes);
-    if (this.#connection === undefined) {
-      this.#cancelTimer();
-      this.#first(typeof text === "string" ? withoutMark(text) : text);
-    } else if (this.#connection.dialect === wordsDialect && typeof text === "string" && HTTP_LINE.test(text)) this.#crossProtocol();
+    if (this.#connection === undefined) this.#first(typeof text === "string" ? withoutMark(text) : text);
+    else if (this.#connection.dialect === wordsDialect && typeof text === "string" && HTTP_LINE.test(text)) this.#crossProtocol();
     else this.#connection.receive(text, bytes.length);
   }
 
@@ -297,6 +302,7 @@ class TcpPeer implements Sink {
   }
 
   #start(dialect: Dialect, path: string, hello?: HelloFields): Connection {
+    this.#cancelTimer();
     this.#framer.limit = this.hub.limits.maxMessage;
     const resource = this.hub.resources.resolve(path);
     this.#connection = this.hub.connect(this, { kind: "backend", dialect, path, resource, address: this.address });

@@ -86,7 +86,9 @@ export class WebSocketTransport {
       connectionsCheckingInterval: CHECK_INTERVAL,
       noDelay: true,
     };
-    this.#http = settings.tls ? createTlsServer({ ...options, ...settings.tls }) : createServer(options);
+    this.#http = settings.tls
+      ? createTlsServer({ ...options, ...settings.tls, handshakeTimeout: limits.handshakeTimeout })
+      : createServer(options);
     this.#ws = new WebSocketServer({
       noServer: true,
       clientTracking: false,

@@ -78,6 +78,7 @@ describe("one write per peer and turn", () => {
         encoded++;
         return Buffer.from(text);
       },
+      decode: String,
     };
     const [a, b] = [new Frame("a"), new Frame("b")];
     const batch = new Batch();

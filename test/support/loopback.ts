@@ -52,7 +52,7 @@ interface PeerOptions {
   path?: string;
 }
 
-const encoding: Encoding = { name: "loop-back", encode: (text) => Buffer.from(`${text}\n`) };
+const encoding: Encoding = { name: "loop-back", encode: (text) => Buffer.from(`${text}\n`), decode: (line) => String(line).slice(0, -1) };
 
 /** A peer whose wire is two arrays. Read it after `hub.clock.endTurn()`, or with `read`, which does that. */
 export class LoopbackPeer implements Sink {

@@ -1,0 +1,40 @@
+import { CONTENDERS, type Contender } from "./contenders.js";
+import { ServerProcess, type ServerSettings } from "./server-process.js";
+
+/** Starts servers for the scenarios and knows all that are running, so that none is left behind. */
+export class Arena {
+  readonly #running = new Set<ServerProcess>();
+
+  constructor(
+    private readonly settings: ServerSettings,
+    /** Says how far it is; never part of the result. */
+    readonly progress: (text: string) => void,
+  ) {}
+
+  async start(contender: Contender): Promise<ServerProcess> {
+    const server = await ServerProcess.start(contender, this.settings);
+    this.#running.add(server);
+    return server;
+  }
+
+  /** One of each kind, at the same time: rounds can then take turns. */
+  async startAll(): Promise<ServerProcess[]> {
+    const servers: ServerProcess[] = [];
+    for (const contender of CONTENDERS) servers.push(await this.start(contender));
+    return servers;
+  }
+
+  async stop(server: ServerProcess): Promise<void> {
+    await server.stop();
+    this.#running.delete(server);
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all([...this.#running].map((server) => this.stop(server)));
+  }
+
+  /** At once, for the way out. */
+  killAll(): void {
+    for (const server of this.#running) server.kill();
+  }
+}
