@@ -257,24 +257,26 @@ for (const kind of KINDS) {
 }
 
 describe("a client of any wire", { timeout: 20_000 }, () => {
-  /** A client whose wires do nothing; a test says what they tell. */
-  function silent(): { client: HubClient; wires: WireEvents[]; again: Promise<void> } {
+  /** A client whose wires do nothing; a test says what they tell. `opened` settles when the next one is opened. */
+  function silent(): { client: HubClient; wires: WireEvents[]; opened(): Promise<void> } {
     const wires: WireEvents[] = [];
-    let onSecond = (): void => {};
-    const again = new Promise<void>((resolve) => {
-      onSecond = resolve;
-    });
+    let onOpen = (): void => {};
+    const opened = (): Promise<void> =>
+      new Promise((resolve) => {
+        onOpen = resolve;
+      });
     const client = new HubClient((events) => {
-      if (wires.push(events) === 2) onSecond();
+      wires.push(events);
+      onOpen();
       return { send() {}, close() {} };
     }, {});
-    return { client, wires, again };
+    return { client, wires, opened };
   }
 
   for (const [name, { code, reconnect }] of Object.entries(CLOSE)) {
     test(`after ${code} ${name} it ${reconnect ? "connects again" : "does not connect again"}`, async () => {
-      const { client, wires, again } = silent();
-      const closed = next(client, "close");
+      const { client, wires, opened } = silent();
+      const [closed, again] = [next(client, "close"), opened()];
       wires[0]?.closed(code, "why");
       const { retryIn, ...event } = await closed;
       assert.deepEqual([event.code, event.reason, retryIn !== undefined], [code, "why", reconnect]);
@@ -293,15 +295,30 @@ describe("a client of any wire", { timeout: 20_000 }, () => {
     assert.deepEqual({ code, reason, retryIn }, { code: 4404, reason: "No resource.", retryIn: undefined });
   });
 
-  test("the pause grows until there was a connection", async () => {
-    const { client, wires, again } = silent();
+  test("the pause grows until there was a connection", async (t) => {
+    t.mock.method(Math, "random", () => 0.01);
+    const { client, wires, opened } = silent();
     const retries: (number | undefined)[] = [];
     client.addEventListener("close", ({ retryIn }) => retries.push(retryIn));
-    wires[0]?.closed(1006, "");
-    await again;
-    wires[1]?.closed(1006, "");
+    for (const ready of [false, false, true, false]) {
+      const wire = wires.at(-1) as WireEvents;
+      if (ready) wire.text('{"opcode":"ready","uuid":"u","window":1,"limits":{},"time":0}');
+      const again = opened();
+      wire.closed(1006, "");
+      await again;
+    }
     client.close();
-    assert.ok(Number(retries[0]) <= 200 && Number(retries[1]) <= 400);
+    assert.deepEqual(retries, [2, 4, 2, 4]);
+  });
+
+  test("close() while it waits to connect again: it does not", async (t) => {
+    t.mock.method(Math, "random", () => 0);
+    const { client, wires } = silent();
+    wires[0]?.closed(1006, "");
+    client.close();
+    // A timer that is due after the one of the client, had that not been cancelled.
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    assert.equal(wires.length, 1);
   });
 });
 
@@ -310,6 +327,19 @@ const naming =
   (url: string, expected: RegExp) =>
   ({ message }: Error): boolean =>
     expected.test(message) && message.includes(`\`${url}\``);
+
+describe("tcp-client: lines", { timeout: 20_000 }, () => {
+  test("[PKT-2] LF or CRLF, empty lines, and packets cut or joined by the network", async (t) => {
+    const url = await backend.impostor(t, (text, wire) => {
+      if (text.includes("hello")) wire.say('\n\r\n{"opcode":"ready","uuid":"u","window":1,"limits":{},"time":0}\r');
+      else wire.say('{"opcode":"progress","text":"é"}\r\n{"opcode":"next","fyi":"","status":"done"}');
+    });
+    const client = await join(t, backend, url);
+    const progress = next(client, "progress");
+    assert.deepEqual(await client.send({ opcode: "start" }), { status: "done" });
+    assert.equal((await progress).packet.text, "é");
+  });
+});
 
 describe("tcp-client: addresses", { timeout: 20_000 }, () => {
   test("unix:PATH is a hub's socket", async (t) => {

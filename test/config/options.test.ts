@@ -185,7 +185,7 @@ describe("the nearest name", () => {
     ["listener", "listen"],
     ["tlsCertificate", "tlsCert"],
     ["maxBackend", "maxBackends"],
-    ["resource", "resources"],
+    ["RESOURCES", "resources"],
     ["demoFoldre", "demoFolder"],
   ];
   for (const [given, name] of ROWS) test(`${given} is probably ${name}`, () => assert.equal(nearest(given, OPTION_NAMES), name));

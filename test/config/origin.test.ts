@@ -96,6 +96,8 @@ describe("may a page of this origin connect?", () => {
     ["https://www.app.example", HOST, listing("https://app.example"), false, "below a listed one"],
     ["https://app.example.evil.example", HOST, listing("https://app.example"), false, "a foreign one that begins well"],
     ["https://app.example/path", HOST, listing("https://app.example"), false, "no origin but a page"],
+    ["https://user@app.example", HOST, listing("https://app.example"), false, "no origin but a user's"],
+    ["https://:pass@app.example", HOST, listing("https://app.example"), false, "nor one with a password"],
     ["https://app.example@evil.example", HOST, listing("https://app.example"), false, "a listed one as a user's name"],
     ["https://app.example", HOST, listing("app.example"), false, "what is listed is an origin, not a name"],
     ["http://evil.example", HOST, listing("*"), true, "any, where any is listed"],

@@ -504,7 +504,7 @@ describe("11 Limits", () => {
           assert.ok(read < taken, "its queue was dropped");
           assert.deepEqual({ opcode: close.opcode, code: close.code }, { opcode: "close", code: 1008 });
           assert.match(String(close.error), /`maxQueued` 262144 bytes/);
-          await slow.closed;
+          await slow.closed();
         }),
       ));
   }

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { JsonScanner, type Packet } from "../../protocol/index.js";
 import { TestInbox } from "../support/inbox.js";
-import { openSocket } from "./support-sockets.js";
+import { openSocket, patiently } from "./support-sockets.js";
 
 /** What a backend of 2021 says first. */
 export const ORIGINAL_HELLO = "php process\nGET /php HTTP/1.1\n";
@@ -12,8 +12,7 @@ export class OriginalClient {
   readonly packets = new TestInbox<Packet>();
   /** All bytes that came. */
   received = "";
-  /** Settles when the connection has ended. */
-  readonly closed: Promise<void>;
+  readonly #closed: Promise<void>;
 
   private constructor(readonly socket: Socket) {
     const scanner = new JsonScanner(2 ** 30);
@@ -22,7 +21,7 @@ export class OriginalClient {
       for (let found = scanner.next(bytes, 0); found; found = scanner.next(bytes, found.offset))
         this.packets.push(JSON.parse(Buffer.from(found.text).toString()) as Packet);
     });
-    this.closed = new Promise((resolve) => {
+    this.#closed = new Promise((resolve) => {
       socket.once("close", () => {
         this.packets.end("the hub closed the connection");
         resolve();
@@ -35,6 +34,11 @@ export class OriginalClient {
     const client = new OriginalClient(await openSocket(t, port));
     client.socket.write(first);
     return client;
+  }
+
+  /** Settles when the connection has ended. */
+  get closed(): Promise<void> {
+    return patiently(this.#closed, () => "the hub has not closed the connection");
   }
 
   packet(): Promise<Packet> {

@@ -3,7 +3,7 @@ import type { TestContext } from "node:test";
 import { type Packet, SUBPROTOCOL } from "../../protocol/index.js";
 import { TestInbox } from "../support/inbox.js";
 import { clientFrame, FrameReader, type HubFrame, OP } from "./support-frames.js";
-import { openSocket, untilClosed } from "./support-sockets.js";
+import { openSocket, patiently, untilClosed } from "./support-sockets.js";
 
 /** The status, head and body of an answer to a handshake. */
 export interface HttpAnswer {
@@ -68,12 +68,11 @@ export interface RawPageOptions extends HandshakeOptions {
 export class RawPage {
   readonly packets = new TestInbox<Packet>();
   readonly pongs = new TestInbox<string>();
-  /** Settles when the socket has ended, with what the close frame said: 1006 where there was none. */
-  readonly closed: Promise<{ code: number; reason: string }>;
   uuid = "";
   head: Omit<HttpAnswer, "body"> = { status: 0, headers: new Map() };
   readonly #reader = new FrameReader();
   readonly #deaf: boolean;
+  readonly #closed: Promise<{ code: number; reason: string }>;
   #end = { code: 1006, reason: "" };
   #headText = "";
   #onHead: (() => void) | undefined;
@@ -84,7 +83,7 @@ export class RawPage {
   ) {
     this.#deaf = deaf;
     socket.on("data", (bytes) => this.#read(bytes));
-    this.closed = new Promise((resolve) => {
+    this.#closed = new Promise((resolve) => {
       socket.once("close", () => {
         const { code, reason } = this.#end;
         for (const inbox of [this.packets, this.pongs]) inbox.end(`the hub closed the connection with ${code} ${reason}`);
@@ -113,6 +112,11 @@ export class RawPage {
     if (hello) page.say({ opcode: "hello", ...hello });
     page.uuid = String((await page.packets.next()).uuid);
     return page;
+  }
+
+  /** Settles when the socket has ended, with what the close frame said: 1006 where there was none. */
+  get closed(): Promise<{ code: number; reason: string }> {
+    return patiently(this.#closed, () => "the hub has not closed the page");
   }
 
   write(...frames: readonly Uint8Array[]): void {

@@ -17,21 +17,23 @@ export function openSocket(t: TestContext, to: number | string): Promise<Socket>
   });
 }
 
-/** Longer than anything here takes, ms: a test that waits in vain shall say so. */
+/** Longer than anything here takes, ms. */
 const PATIENCE = 10_000;
+
+/** The same promise, but who waits in vain is told what for. */
+export function patiently<T>(promise: Promise<T>, sorry: () => string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`Waited ${PATIENCE} ms: ${sorry()}`)), PATIENCE);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
 
 /** Settles when a socket has ended, with all that came until then. */
 export function untilClosed(socket: Socket): Promise<Buffer> {
   const parts: Buffer[] = [];
   socket.on("data", (bytes) => parts.push(bytes));
-  return new Promise((resolve, reject) => {
-    const came = (): string => Buffer.concat(parts).subarray(0, 200).toString();
-    const timer = setTimeout(() => reject(new Error(`Still open after ${PATIENCE} ms; what came was ${came()}`)), PATIENCE);
-    socket.once("close", () => {
-      clearTimeout(timer);
-      resolve(Buffer.concat(parts));
-    });
-  });
+  const closed = new Promise<Buffer>((resolve) => socket.once("close", () => resolve(Buffer.concat(parts))));
+  return patiently(closed, () => `still open; what came was ${Buffer.concat(parts).subarray(0, 200)}`);
 }
 
 /** Writes the same bytes over and over, as fast as the other end takes them, until it were `total` or the connection has ended. */

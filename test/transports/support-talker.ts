@@ -6,6 +6,7 @@ import type { TestHub } from "../support/hub.js";
 import { LineClient } from "../support/line-client.js";
 import { clientFrame } from "./support-frames.js";
 import { RawPage } from "./support-raw-page.js";
+import { patiently } from "./support-sockets.js";
 
 /** A client that said `hello`, whatever the wire, so that a rule can be tested over each. */
 export interface Talker {
@@ -20,8 +21,8 @@ export interface Talker {
   ask(packet: object | string): Promise<Packet>;
   /** Reads the answers that still come, the `close` packet, and the end of the connection behind it [END-3]. */
   ends(): Promise<{ answers: Packet[]; close: Packet }>;
-  /** Settles when the connection has ended. */
-  readonly closed: Promise<unknown>;
+  /** Settles when the connection has ended, with the close code where the wire has those. */
+  closed(): Promise<number | undefined>;
 }
 
 /** First packets that are none, or a `hello` with a field of the wrong type [OPEN-3]. */
@@ -47,16 +48,20 @@ export interface Wire {
 
 export const textOf = (packet: object | string): string => (typeof packet === "string" ? packet : JSON.stringify(packet));
 
+/** What differs between the wires. */
+type Ways = Pick<Talker, "uuid" | "socket" | "packet" | "bytes" | "closed">;
+
 const webSocket: Wire = {
   name: "WebSocket",
   async open(t, hub, hello = {}) {
     const page = await RawPage.open(t, hub.wsPort, hello);
-    return talker(
-      page,
-      () => page.packet(),
-      (text) => clientFrame(text),
-      async (code) => assert.equal((await page.closed).code, code),
-    );
+    return talker({
+      uuid: page.uuid,
+      socket: page.socket,
+      packet: () => page.packet(),
+      bytes: (text) => clientFrame(text),
+      closed: async () => (await page.closed).code,
+    });
   },
 };
 
@@ -66,32 +71,25 @@ const tcp: Wire = {
     const client = await LineClient.open(t, hub.tcpPort);
     client.socket.setNoDelay(true);
     const { uuid } = await client.hello(hello);
-    return talker(
-      { uuid, socket: client.socket, closed: client.closed },
-      () => client.packet(),
-      (text) => Buffer.from(`${text}\n`),
-      () => client.closed,
-    );
+    return talker({
+      uuid,
+      socket: client.socket,
+      packet: () => client.packet(),
+      bytes: (text) => Buffer.from(`${text}\n`),
+      closed: () => patiently(client.closed, () => "the hub has not closed the connection") as Promise<undefined>,
+    });
   },
 };
 
 /** Both wires that carry the whole dialog. */
 export const WIRES: readonly Wire[] = [webSocket, tcp];
 
-function talker(
-  { uuid, socket, closed }: Pick<Talker, "uuid" | "socket" | "closed">,
-  packet: () => Promise<Packet>,
-  bytes: (text: string) => Buffer,
-  closedWith: (code: unknown) => Promise<void>,
-): Talker {
+function talker(ways: Ways): Talker {
+  const { socket, packet, bytes, closed } = ways;
   const say = (said: object | string): void => void socket.write(bytes(textOf(said)));
   return {
-    uuid,
-    socket,
-    closed,
-    bytes,
+    ...ways,
     say,
-    packet,
     ask(said) {
       say(said);
       return packet();
@@ -101,7 +99,7 @@ function talker(
       let last = await packet();
       for (; last.opcode === "next"; last = await packet()) answers.push(last);
       assert.equal(last.opcode, "close", `a close packet, got ${JSON.stringify(last)}`);
-      await closedWith(last.code);
+      assert.equal((await closed()) ?? last.code, last.code, "the close code says the same");
       await assert.rejects(packet(), /closed the connection/, "nothing comes behind a close packet");
       return { answers, close: last };
     },
