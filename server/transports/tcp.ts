@@ -80,6 +80,8 @@ export class TcpTransport {
    */
   async listen(): Promise<string> {
     const { at, tls, backendKey } = this.settings;
+    // Running out of file descriptors and the like, once it listens: the listener recovers by itself.
+    this.#server.on("error", (error) => this.hub.log.error("listener.error", { error: error.message }));
     if ("path" in at) {
       await listenUnix(this.#server, at.path);
       return `unix:${at.path}`;
