@@ -1,4 +1,4 @@
-import { NOT_FORWARDED, type Packet, quoted, Refusal, splitUuid, type Tags, type Target, tagsOf } from "../protocol/index.js";
+import { MAX_NAME, NOT_FORWARDED, type Packet, quoted, Refusal, splitUuid, type Tags, type Target, tagsOf } from "../protocol/index.js";
 import type { App } from "../server/app.js";
 
 /** What every resource can do: report to a page, tell all pages, echo (PROTOCOL.md, chapter 7). `quit` is the dialog's own. */
@@ -6,8 +6,9 @@ export function standard(): App {
   return {
     name: "standard",
     opcodes: {
-      feedback: (packet, peer, hub) => hub.feedback(targetOf(packet), forwarded(packet, peer.uuid)),
-      broadcast: (packet, peer, hub) => hub.broadcast(forwarded(packet), { ...narrowing(packet), except: peer }),
+      feedback: (packet, peer, hub) =>
+        hub.feedback(targetOf(packet), forwarded(packet, peer.uuid), { ...kindOf(packet), wait: waits(packet) }),
+      broadcast: (packet, peer, hub) => hub.broadcast(forwarded(packet), { ...narrowing(packet), ...kindOf(packet), except: peer }),
       echo(packet, peer) {
         const { ref: _, ...echo } = packet;
         if (!peer.takesPushes) return echo;
@@ -47,6 +48,24 @@ function targetOf(packet: Packet): Target {
   }
   if (uuid !== undefined) return { uuid };
   return ident === undefined ? { tags: tags as Tags } : { ident };
+}
+
+/** Event, state or volatile (chapter 14). */
+function kindOf(packet: Packet): { key?: string; volatile?: boolean } {
+  const key = textOf(packet, "key");
+  const { volatile } = packet;
+  if (key !== undefined && key.length > MAX_NAME)
+    throw new Refusal("bad-message", `Expected \`key\` to have at most ${MAX_NAME} characters.`);
+  if (volatile !== undefined && typeof volatile !== "boolean")
+    throw new Refusal("bad-message", `Expected \`volatile\` to be true or false, got ${quoted(volatile)}.`);
+  return { ...(key === undefined ? undefined : { key }), ...(volatile ? { volatile } : undefined) };
+}
+
+/** Is the answer to come when the page's own code has it [KIND-4]? */
+function waits({ wait }: Packet): boolean {
+  if (wait === undefined || wait === "") return false;
+  if (wait === "page") return true;
+  throw new Refusal("bad-message", `Expected \`wait\` to be \`page\`, got ${quoted(wait)}.`);
 }
 
 function narrowing(packet: Packet): { resource?: string; tags?: Tags } {

@@ -18,9 +18,9 @@ export class Arena {
   }
 
   /** One of each kind, at the same time: rounds can then take turns. */
-  async startAll(): Promise<ServerProcess[]> {
+  async startAll(contenders: readonly Contender[] = CONTENDERS): Promise<ServerProcess[]> {
     const servers: ServerProcess[] = [];
-    for (const contender of CONTENDERS) servers.push(await this.start(contender));
+    for (const contender of contenders) servers.push(await this.start(contender));
     return servers;
   }
 

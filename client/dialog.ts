@@ -1,5 +1,7 @@
-import { CHUNK_SIZE, CLOSE, type Close, type Next, type Packet, parsePacket, type Ready, SendWindow } from "../protocol/index.js";
+import { CHUNK_SIZE, CLOSE, type Close, type Next, type Packet, parsePacket, Queue, type Ready, SendWindow } from "../protocol/index.js";
 import { ClosedError, RefusedError } from "./errors.js";
+import { type After, after as afterTimeout, SeenReporter } from "./seen.js";
+import { SentTexts } from "./sent.js";
 
 /** One connection, as the dialog sees it. */
 export interface Wire {
@@ -27,42 +29,81 @@ export interface DialogEvents {
   farewell(close: Close): void;
 }
 
-/** The client's half of the dialog on one connection: `hello`, the window, `next`, pushes. Knows no socket and no clock. */
+/** What a page needs to be taken up again [RES-4]. */
+export interface Snapshot {
+  /** The secret: whoever has it may be this page. */
+  readonly resume: string;
+  readonly seen: number;
+}
+
+/**
+ * The client's half of the dialog, over one wire after another: `hello`, the window, `next`, pushes, and the counts with
+ * which both ends find out after a drop what the other has not got. Knows no socket.
+ */
 export class ClientDialog {
+  #wire: Wire | undefined;
   #ready = false;
+  #resume: string | undefined;
+  /** Answers still to come to messages of the page before a reload [RES-9]. */
+  #owed = 0;
+  /** The page was loaded anew and has nothing to send again. */
+  #reload = false;
   #leaving = false;
   readonly #window: SendWindow;
+  readonly #sent = new SentTexts();
+  /** Where the texts under way stand among all that were sent: an answer shows that the hub has counted them. */
+  readonly #positions = new Queue<number>();
+  readonly #seen: SeenReporter;
   /** What needs no credit but must not fall between the pieces of a message [CHUNK-2]. */
   #creditFree: string[] = [];
+  /** The newest count, while it cannot be said for the same reason. */
+  #seenDue: number | undefined;
 
   constructor(
-    private readonly wire: Wire,
     private readonly events: DialogEvents,
-    chunkSize: number = CHUNK_SIZE,
+    { chunkSize = CHUNK_SIZE, after = afterTimeout }: { chunkSize?: number; after?: After } = {},
   ) {
     this.#window = new SendWindow(chunkSize);
+    this.#seen = new SeenReporter((n) => this.#saySeen(n), after);
   }
 
-  hello(fields: object): void {
-    this.wire.send(JSON.stringify({ opcode: "hello", ...fields }));
+  /** What would take this page up again now, if anything does. */
+  get snapshot(): Snapshot | undefined {
+    return this.#resume === undefined ? undefined : { resume: this.#resume, seen: this.#seen.count };
+  }
+
+  /** A page that was loaded anew goes on where the one before it was. */
+  restore({ resume, seen }: Snapshot): void {
+    this.#resume = resume;
+    this.#seen.reset(seen);
+    this.#reload = true;
+  }
+
+  /** A new wire is open: says who this is, and where it was. */
+  open(wire: Wire, hello: object): void {
+    this.#wire = wire;
+    const reload = this.#reload ? { reload: true } : undefined;
+    wire.send(JSON.stringify({ opcode: "hello", ...hello, ...this.snapshot, ...reload }));
   }
 
   receive(text: string): void {
     const packet = packetOf(text);
     if (packet === undefined) this.#noHub();
-    else this.#hear(packet);
+    else this.#hear(packet, text.length);
   }
 
-  #hear(packet: Packet): void {
-    if (packet.opcode === "next") {
-      this.#window.answered(packet as unknown as Next);
-      this.#pump();
-    } else if (packet.opcode === "ready") this.#begin(packet as unknown as Ready);
+  #hear(packet: Packet, length: number): void {
+    if (packet.opcode === "ready") this.#begin(packet as unknown as Ready);
     else if (packet.opcode === "close") this.events.farewell(packet as unknown as Close);
-    else this.events.push(packet);
+    else {
+      if (packet.opcode === "next") this.#answered(packet as unknown as Next);
+      else this.events.push(packet);
+      if (this.#resume !== undefined) this.#seen.add(length, packet.wait === "page");
+      this.#pump();
+    }
   }
 
-  /** @returns what became of it; rejects with {@link RefusedError} or {@link ClosedError}, and never hangs once the connection has ended */
+  /** @returns what became of it; rejects with {@link RefusedError} or {@link ClosedError} */
   send(packet: Packet): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const settle = ({ opcode: _, fyi: __, ref: ___, error, ...outcome }: Next): void => {
@@ -86,43 +127,101 @@ export class ClientDialog {
     this.#pump();
   }
 
-  /** The connection ended: everybody who waits is told. */
+  /** The wire is gone. Where the page can be taken up again everything waits; otherwise everybody is told. */
   closed(code: number, reason: string): void {
     this.#ready = false;
+    this.#wire = undefined;
+    this.#seenDue = undefined;
+    this.#seen.pause();
+    if (this.#resume === undefined) this.abandon(code, reason);
+  }
+
+  /** The page cannot be taken up again: everybody who waits is told. */
+  abandon(code: number, reason: string): void {
+    this.#resume = undefined;
+    this.#owed = 0;
+    this.#creditFree = [];
+    this.#positions.clear();
+    this.#sent.reset();
+    this.#seen.reset();
     this.#window.failAll(new ClosedError(code, reason));
   }
 
   /** Whatever answers there, a web server say: what else it says is of no interest. */
   #noHub(): void {
-    this.closed(CLOSE.protocol.code, NO_HUB);
+    this.abandon(CLOSE.protocol.code, NO_HUB);
     this.events.farewell({ opcode: "close", code: CLOSE.protocol.code, error: NO_HUB });
-    this.wire.close();
+    this.#wire?.close();
   }
 
   #begin(ready: Ready): void {
+    const before = this.#resume;
+    if (ready.resumed) this.#takeUp(ready);
+    else if (before !== undefined) this.abandon(1006, `The hub has a new page for this one: ${ready.reason}.`);
+    this.#reload = false;
+    this.#resume = ready.resume;
+    this.#window.credit = ready.window - this.#owed;
     this.#ready = true;
-    this.#window.credit = ready.window;
     this.events.ready(ready);
+    if (ready.resumed) this.#seen.confirm();
     this.#pump();
+  }
+
+  /** Sends again what the hub has not counted, before anything new [RES-4]. */
+  #takeUp({ got = 0, owed = 0 }: Ready): void {
+    if (this.#reload) {
+      this.#owed = owed;
+      this.#sent.reset(got);
+      return;
+    }
+    this.#sent.release(got);
+    this.#sent.forEach((text) => void this.#wire?.send(text));
+  }
+
+  #answered(next: Next): void {
+    if (this.#owed > 0) {
+      this.#owed--;
+      this.#window.credit++;
+      return;
+    }
+    const position = this.#positions.shift();
+    if (position !== undefined) this.#sent.release(position);
+    this.#window.answered(next);
   }
 
   #pump(): void {
     if (!this.#ready) return;
     this.#sayCreditFree();
     for (let text = this.#window.take(); text !== undefined; text = this.#window.take()) {
-      this.wire.send(text);
+      this.#send(text);
+      this.#positions.push(this.#sent.count);
       this.#sayCreditFree();
     }
     if (!this.#leaving || this.#window.unanswered > 0) return;
     this.#leaving = false;
-    this.wire.send(JSON.stringify({ opcode: "quit" }));
+    this.#send(JSON.stringify({ opcode: "quit" }));
+  }
+
+  #saySeen(n: number): void {
+    this.#seenDue = n;
+    this.#sayCreditFree();
   }
 
   #sayCreditFree(): void {
-    if (this.#creditFree.length === 0 || this.#window.insideBuffer) return;
+    if (this.#window.insideBuffer) return;
+    if (this.#seenDue !== undefined) this.#wire?.send(JSON.stringify({ opcode: "seen", n: this.#seenDue }));
+    this.#seenDue = undefined;
+    if (this.#creditFree.length === 0) return;
     const texts = this.#creditFree;
     this.#creditFree = [];
-    for (const text of texts) this.wire.send(text);
+    for (const text of texts) this.#send(text);
+  }
+
+  /** Sends what counts; kept until the hub is known to have it, where that is of use. */
+  #send(text: string): void {
+    this.#wire?.send(text);
+    if (this.#resume === undefined) this.#sent.count++;
+    else this.#sent.add(text);
   }
 }
 

@@ -1,6 +1,6 @@
 import { CLOSE, type Close, CREDIT_FREE, mayReconnect, type Packet, type Ready, type Tags, type Target } from "../protocol/index.js";
 import { Backoff } from "./backoff.js";
-import { ClientDialog, type DialogEvents, type Outcome, type Wire, type WireEvents } from "./dialog.js";
+import { ClientDialog, type Outcome, type Snapshot, type Wire, type WireEvents } from "./dialog.js";
 import { ClosedError } from "./errors.js";
 
 /** Opens one connection; called again for each try. */
@@ -15,6 +15,8 @@ export interface ClientOptions {
   tags?: Tags;
   /** How long `connect` tries before it rejects, ms, default 30,000; 0: for ever. */
   connectTimeout?: number;
+  /** Shown to the hub; a function is asked anew for each connection. */
+  token?: string | (() => string | Promise<string>);
 }
 
 /** Fields of a forwarded message beside `message`. */
@@ -43,10 +45,13 @@ export class PushEvent extends Event {
   }
 }
 
-/** `ready`: there is a connection, with this UUID. */
+/** `ready`: there is a connection; then either `resumed`, nothing was lost, or `fresh`, this is a new page and `ready.reason` says why. */
 export class ReadyEvent extends Event {
-  constructor(readonly ready: Ready) {
-    super("ready");
+  constructor(
+    type: "ready" | "resumed" | "fresh",
+    readonly ready: Ready,
+  ) {
+    super(type);
   }
 }
 
@@ -63,7 +68,7 @@ export class CloseEvent extends Event {
 }
 
 /** The event of a type: every opcode is a type of its own. */
-export type EventOf<T extends string> = T extends "ready" ? ReadyEvent : T extends "close" ? CloseEvent : PushEvent;
+export type EventOf<T extends string> = T extends "ready" | "resumed" | "fresh" ? ReadyEvent : T extends "close" ? CloseEvent : PushEvent;
 
 /** An `EventTarget` that knows its events. */
 export interface HubEventTarget {
@@ -80,36 +85,53 @@ const TypedEventTarget = EventTarget as unknown as new () => HubEventTarget;
 
 /** A client of the hub, page or backend: one surface over any wire. It reconnects by itself until it is closed. */
 export class HubClient extends TypedEventTarget {
-  /** This peer's address: give it to the backend that is to report here. Changes with a new connection. */
+  /** This peer's address: give it to the backend that is to report here. Changes when it is a new page (`fresh`). */
   uuid = "";
   /** True between `ready` and `close`. */
   connected = false;
-  #dialog: ClientDialog | undefined;
   #wire: Wire | undefined;
   #farewell: Close | undefined;
   #over = false;
   #retry: unknown;
+  #giveUp: unknown;
+  #grace = 0;
+  readonly #dialog: ClientDialog;
   readonly #backoff = new Backoff(Math.random);
 
+  /** @param restored what a page before a reload left behind, if anything */
   constructor(
     private readonly openWire: OpenWire,
-    private readonly hello: object,
+    private readonly hello: () => object | Promise<object>,
+    restored?: Snapshot,
   ) {
     super();
+    this.#dialog = new ClientDialog({
+      ready: (ready) => this.#onReady(ready),
+      push: (packet) => this.#onPush(packet),
+      farewell: (close) => {
+        this.#farewell = close;
+      },
+    });
+    if (restored) this.#dialog.restore(restored);
     this.#open();
   }
 
+  /** What takes this page up again, for who loads it anew; a secret. */
+  get snapshot(): Snapshot | undefined {
+    return this.#over ? undefined : this.#dialog.snapshot;
+  }
+
   /**
-   * Sends a message and settles with its `next`: what became of it.
-   * Rejects with `RefusedError` where the hub refused it, with `ClosedError` where the connection ended first; never hangs.
+   * Sends a message and settles with its `next`: what became of it. While the connection is gone and the page can be
+   * taken up again it waits. Rejects with `RefusedError` where the hub refused it, with `ClosedError` where there is no
+   * connection, or it ended for good before the answer came; never hangs.
    */
   send(packet: Packet): Promise<Outcome> {
     if (CREDIT_FREE.has(packet.opcode)) {
       return Promise.reject(new TypeError(`\`${packet.opcode}\` has no answer to wait for: use \`say\`.`));
     }
-    if (!this.connected || this.#over || !this.#dialog)
-      return Promise.reject(new ClosedError(CLOSE.lost.code, "Not connected to the hub."));
-    return this.#dialog.send(packet);
+    if (!this.#over && (this.connected || this.#giveUp !== undefined)) return this.#dialog.send(packet);
+    return Promise.reject(new ClosedError(CLOSE.lost.code, "Not connected to the hub."));
   }
 
   /** Reports to the peers meant: a UUID, or `{uuid}`, `{ident}` or `{tags}`. The outcome is `sent` or `gone`. */
@@ -126,7 +148,14 @@ export class HubClient extends TypedEventTarget {
   /** Says what needs no credit and has no answer, such as `cancel`. Lost where there is no connection. */
   say(packet: Packet): void {
     if (!CREDIT_FREE.has(packet.opcode)) throw new TypeError(`\`${packet.opcode}\` is answered: use \`send\`.`);
-    this.#dialog?.say(packet);
+    if (this.connected || this.#giveUp !== undefined) this.#dialog.say(packet);
+  }
+
+  /** Tries to connect at once instead of waiting for the pause to end: the network is back, the page is looked at. */
+  retryNow(): void {
+    if (this.#retry === undefined || this.#over) return;
+    clearTimeout(this.#retry);
+    this.#open();
   }
 
   /** Ends the connection for good. What was sent before is still answered. */
@@ -134,54 +163,83 @@ export class HubClient extends TypedEventTarget {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#retry);
-    if (this.connected) this.#dialog?.quit();
-    else this.#wire?.close();
+    clearTimeout(this.#giveUp);
+    if (this.connected) this.#dialog.quit();
+    else {
+      this.#wire?.close();
+      this.#dialog.abandon(CLOSE.normal.code, "The client was closed.");
+    }
   }
 
   #open(): void {
+    this.#retry = undefined;
     this.#farewell = undefined;
     const wire = this.openWire({
-      open: () => this.#dialog?.hello(this.hello),
-      text: (text) => this.#dialog?.receive(text),
+      open: () => void this.#sayHello(wire),
+      text: (text) => this.#dialog.receive(text),
       closed: (code, reason) => this.#closed(code, reason),
     });
     this.#wire = wire;
-    this.#dialog = new ClientDialog(wire, this.#events);
   }
 
-  readonly #events: DialogEvents = {
-    ready: (ready) => {
-      this.#backoff.reset();
-      this.uuid = ready.uuid;
-      this.connected = true;
-      this.dispatchEvent(new ReadyEvent(ready));
-    },
-    push: (packet) => {
-      const say = (reply: Packet): void => this.say(reply);
-      this.dispatchEvent(new PushEvent("message", packet, say));
-      if (packet.opcode !== "message") this.dispatchEvent(new PushEvent(packet.opcode, packet, say));
-    },
-    farewell: (close) => {
-      this.#farewell = close;
-    },
-  };
+  /** A token that cannot be had is like a connection that cannot: it is tried again. */
+  async #sayHello(wire: Wire): Promise<void> {
+    try {
+      const hello = await this.hello();
+      if (this.#wire === wire) this.#dialog.open(wire, hello);
+    } catch (error) {
+      this.#farewell = { opcode: "close", code: CLOSE.lost.code, error: `No token: ${(error as Error).message}` };
+      wire.close();
+    }
+  }
+
+  #onReady(ready: Ready): void {
+    const again = this.uuid !== "";
+    clearTimeout(this.#giveUp);
+    this.#giveUp = undefined;
+    this.#backoff.reset();
+    this.#grace = ready.grace ?? 0;
+    this.uuid = ready.uuid;
+    this.connected = true;
+    this.dispatchEvent(new ReadyEvent("ready", ready));
+    if (ready.resumed) this.dispatchEvent(new ReadyEvent("resumed", ready));
+    else if (again || ready.reason) this.dispatchEvent(new ReadyEvent("fresh", ready));
+  }
+
+  #onPush(packet: Packet): void {
+    const say = (reply: Packet): void => this.say(reply);
+    this.dispatchEvent(new PushEvent("message", packet, say));
+    if (packet.opcode !== "message") this.dispatchEvent(new PushEvent(packet.opcode, packet, say));
+  }
 
   #closed(wireCode: number, wireReason: string): void {
     // The packet says it better than the frame, and a TCP wire has no frame.
     const code = this.#farewell?.code ?? wireCode;
     const reason = this.#farewell?.error ?? (wireReason || "The connection to the hub ended.");
     this.connected = false;
+    this.#wire = undefined;
     if (!this.#over && !mayReconnect(code)) this.#over = true;
     const retryIn = this.#over ? undefined : this.#backoff.next();
-    if (retryIn !== undefined) this.#retry = setTimeout(() => this.#open(), retryIn);
-    this.#dialog?.closed(code, reason);
+    this.#dialog.closed(code, reason);
+    if (retryIn === undefined) this.#dialog.abandon(code, reason);
+    else this.#waitToReturn(retryIn, code, reason);
     this.dispatchEvent(new CloseEvent(code, reason, retryIn));
+  }
+
+  /** Tries again after a pause; what waits is given up when the hub cannot be holding this page any more. */
+  #waitToReturn(retryIn: number, code: number, reason: string): void {
+    this.#retry = setTimeout(() => this.#open(), retryIn);
+    if (this.#giveUp !== undefined || this.#dialog.snapshot === undefined || this.#grace === 0) return;
+    this.#giveUp = setTimeout(() => {
+      this.#giveUp = undefined;
+      this.#dialog.abandon(code, reason);
+    }, this.#grace);
   }
 }
 
-/** What a client says of itself. */
-export function helloOf({ window = WINDOW, ident, tags }: ClientOptions): object {
-  return { window, ident, tags };
+/** What a client says of itself, asked for anew at each connection. */
+export function helloOf({ window = WINDOW, ident, tags, token }: ClientOptions, more?: object): () => Promise<object> {
+  return async () => ({ window, ident, tags, token: typeof token === "function" ? await token() : token, ...more });
 }
 
 /** Settles when the client is ready; rejects where the hub will not have it, or does not answer in time. */

@@ -1,3 +1,3 @@
-export type { Outcome, Wire, WireEvents } from "./dialog.js";
+export type { Outcome, Snapshot, Wire, WireEvents } from "./dialog.js";
 export { ClosedError, RefusedError } from "./errors.js";
 export { type ClientOptions, CloseEvent, HubClient, helloOf, type MessageFields, PushEvent, ReadyEvent, untilReady } from "./hub-client.js";

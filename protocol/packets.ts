@@ -27,6 +27,9 @@ export interface Hello {
   tags?: Tags;
   resource?: string;
   token?: string;
+  resume?: string;
+  seen?: number;
+  reload?: boolean;
 }
 
 /** The limits a client must keep (chapter 11). */
@@ -45,6 +48,15 @@ export interface Ready {
   limits: ReadyLimits;
   /** The hub's clock, ms since 1970. */
   time: number;
+  /** To a page that said hello (chapter 14): the secret that takes it up again, and how long the hub holds it, in ms. */
+  resume?: string;
+  grace?: number;
+  resumed?: boolean;
+  /** Why it is a new page, where it asked to be taken up again. */
+  reason?: string;
+  /** Packets of the client that the hub has counted, and answers to them still to come. */
+  got?: number;
+  owed?: number;
 }
 
 /** What became of a message [NEXT-3]. */

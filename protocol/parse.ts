@@ -35,6 +35,20 @@ export function refOf(packet: Packet): Ref | undefined {
   throw new Refusal("bad-message", `Expected \`ref\` to be a number or a string of at most ${MAX_REF} characters, got ${kindOf(ref)}.`);
 }
 
+/** Longest text that is looked at as a possible `seen`: the packet with white space and a ref to spare. */
+const MAX_SEEN = 256;
+
+/** The count in a `seen` packet, valid or not; `undefined` where the text is none. Cheap for everything else. */
+export function parseSeen(text: string): number | undefined {
+  if (text.length > MAX_SEEN || !text.includes("seen")) return undefined;
+  try {
+    const packet = JSON.parse(text) as { opcode?: unknown; n?: unknown } | null;
+    return packet?.opcode === "seen" ? (typeof packet.n === "number" ? packet.n : Number.NaN) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

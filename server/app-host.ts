@@ -35,6 +35,14 @@ export class AppHost {
     this.#hook("open", peer, () => this.app.open?.(peer, this.hub));
   }
 
+  away(peer: Peer): void {
+    this.#hook("away", peer, () => this.app.away?.(peer, this.hub));
+  }
+
+  back(peer: Peer): void {
+    this.#hook("back", peer, () => this.app.back?.(peer, this.hub));
+  }
+
   closed(peer: Peer, why: string): void {
     this.#hook("close", peer, () => this.app.close?.(peer, why, this.hub));
     if (--this.#peers === 0) this.#hook("lastClose", peer, () => this.app.lastClose?.(this.hub));

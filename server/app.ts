@@ -20,12 +20,14 @@ export interface Peer {
   readonly address: string;
   /** False for plain words and original backends: they would take a push for an answer [STD-4]. */
   readonly takesPushes: boolean;
+  /** True while its connection is gone and it may return [RES-2]. */
+  readonly away: boolean;
   /**
    * Sends it a packet without being asked.
    * @returns false where it takes no pushes or is on its way out
    * @throws TypeError where the packet has no opcode, or one that belongs to the dialog
    */
-  send(packet: Packet): boolean;
+  send(packet: Packet, kind?: MessageKind): boolean;
   /**
    * Asks it a question; resolves with the `result` of its `reply` [ASK-1].
    * @param timeout ms, default 30,000
@@ -57,6 +59,9 @@ export interface App {
   close?(peer: Peer, why: string, hub: AppHub): void;
   /** A handler or hook of this app threw something that is no `Refusal`. It has been logged. */
   error?(error: unknown, peer: Peer | undefined, hub: AppHub): void;
+  /** Its connection is gone, and it may return; it is back. Between them it is `away`. */
+  away?(peer: Peer, hub: AppHub): void;
+  back?(peer: Peer, hub: AppHub): void;
   /** The first peer came, after none; before its `open`. */
   firstOpen?(hub: AppHub): void;
   /** The last peer left; after its `close`. */
@@ -65,7 +70,20 @@ export interface App {
   stop?(hub: AppHub): MaybePromise<void>;
 }
 
-export interface BroadcastOptions {
+/** What kind of message it is; without any of these an event, kept in order (PROTOCOL.md, chapter 14). */
+export interface MessageKind {
+  /** State: of one key (and opcode) only the newest waits for a page [KIND-2]. */
+  key?: string;
+  /** Now or never [KIND-3]. */
+  volatile?: boolean;
+}
+
+export interface FeedbackOptions extends MessageKind {
+  /** Settle when the page's own code has it: `delivered`, `merged` or `gone` [KIND-4]. */
+  wait?: boolean;
+}
+
+export interface BroadcastOptions extends MessageKind {
   /** Only pages on this path, or below a registered prefix such as `/orders/*`. */
   resource?: string;
   /** Only pages that have every one of these. */
@@ -81,8 +99,8 @@ export interface AppHub {
   /** The URLs the hub listens on, with their real ports; empty during `start`. */
   readonly listeners: readonly string[];
   readonly log: Log;
-  /** Sends a packet to the peers meant, on whichever hub they are: `sent`, `gone` or `refused` [STD-3]. */
-  feedback(to: Target, packet: Packet): MaybePromise<Answer>;
+  /** Sends a packet to the peers meant, on whichever hub they are: `sent`, `held`, `gone`, … [NEXT-3]. */
+  feedback(to: Target, packet: Packet, options?: FeedbackOptions): MaybePromise<Answer>;
   /** Sends a packet to pages, on all hubs: always `sent` [STD-5]. */
   broadcast(packet: Packet, options?: BroadcastOptions): MaybePromise<Answer>;
 }

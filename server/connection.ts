@@ -1,26 +1,49 @@
-import { CLOSE, type CloseName, Fault, type Packet, Queue, quoted, RESERVED, type Refusal, type Tags } from "../protocol/index.js";
+import {
+  BUFFER_OFF,
+  BUFFER_ON,
+  CLOSE,
+  type CloseName,
+  Fault,
+  type Packet,
+  parseSeen,
+  Queue,
+  quoted,
+  RESERVED,
+  type Refusal,
+  type Tags,
+} from "../protocol/index.js";
 import type { MaybePromise } from "./app.js";
+import type { Budget } from "./budget.js";
 import type { Dialect } from "./dialect.js";
 import type { Flushable, Flusher } from "./flusher.js";
-import { type Batch, Frame } from "./frame.js";
-import { type HelloFields, NO_TAGS, parseHello } from "./hello.js";
+import { type Batch, Frame, type Kind } from "./frame.js";
+import { type HelloFields, NO_TAGS } from "./hello.js";
+import type { Kept } from "./kept.js";
 import { type MessageHost, Messages, type Speaker } from "./messages.js";
 import { Output } from "./output.js";
 import { Questions } from "./questions.js";
 import type { Resource } from "./resource.js";
+import type { FreshReason } from "./sessions.js";
 import type { Sink } from "./sink.js";
 
 /** What the hub does for a connection. */
 export interface Host extends MessageHost {
   readonly flusher: Flusher;
+  /** The bytes that wait for all peers together. */
+  readonly budget: Budget;
   /** Makes the peer reachable by UUID, ident and tags. */
   enter(peer: Connection): MaybePromise<void>;
   /** Nobody finds it any more. */
   leave(peer: Connection): void;
-  /** The apps are told that it came; that it went, and why. */
+  /** The apps are told that it came; that it is away, and why; that it is back; that it went, and why. */
   opened(peer: Connection): void;
+  away(peer: Connection, why: string): void;
+  back(peer: Connection): void;
   /** @param opened whether the apps had been told that it came */
   closed(peer: Connection, why: string, opened: boolean): void;
+  /** A new secret with which this page can be taken up again; and: something came from the page that was given the last one. */
+  newSecret(peer: Connection): string;
+  confirmed(peer: Connection): void;
 }
 
 /** How a peer came in. */
@@ -33,17 +56,20 @@ export interface Opening {
   readonly address: string;
 }
 
-export type State = "new" | "opening" | "open" | "ending" | "closed";
-export type Input = "hello" | "reachable" | "end" | "fault" | "answered" | "lost";
+export type State = "opening" | "open" | "held" | "ending" | "closed";
+export type Input = "reachable" | "lost" | "resume" | "end" | "fault" | "answered";
 
 /** The dialog as a table: PROTOCOL.md, chapter 12. An input without an entry changes nothing. */
 export const TRANSITIONS: Readonly<Record<State, Readonly<Partial<Record<Input, State>>>>> = {
-  new: { hello: "opening", end: "ending", fault: "closed", lost: "ending" },
   opening: { reachable: "open", fault: "closed" },
-  open: { end: "ending", fault: "closed", lost: "ending" },
+  open: { lost: "held", resume: "open", end: "ending", fault: "closed" },
+  held: { resume: "open", end: "ending", fault: "closed" },
   ending: { fault: "closed", answered: "closed" },
   closed: {},
 };
+
+/** What became of a frame that was pushed to a peer. */
+export type Pushed = "sent" | "held" | "dropped" | "deaf" | "closed";
 
 /** A text that waits for its turn, or what is wrong with it. */
 interface Waiting {
@@ -55,7 +81,7 @@ const ASK_TIMEOUT = 30_000;
 
 let lastId = 0;
 
-/** The life of one peer: opening, the window, ending (chapters 3, 5 and 10 of PROTOCOL.md), whatever the wire. */
+/** The life of one peer: opening, the window, ending, resuming (chapters 3, 5, 10 and 14 of PROTOCOL.md), over one wire after another. */
 export class Connection implements Speaker, Flushable {
   readonly id = ++lastId;
   readonly uuid: string;
@@ -69,8 +95,15 @@ export class Connection implements Speaker, Flushable {
   /** Texts that came in, for the log. */
   received = 0;
 
-  #state: State = "new";
+  #state: State = "opening";
   #window = 1;
+  /** Counted packets that came, where the peer can resume [RES-1]. */
+  #got = 0;
+  #resumable = false;
+  #unconfirmed = false;
+  /** The texts that have arrived so far end inside a buffer, so that a `seen` would be a piece [CHUNK-2]. */
+  #arrivesInBuffer = false;
+  #cancelGrace: (() => void) | undefined;
   /** Why it ends, and how: decided once. */
   #ending: { why: string; kind: CloseName; sentence?: string } = { why: "lost", kind: "lost" };
   /** An end that came while it was becoming reachable. */
@@ -85,7 +118,7 @@ export class Connection implements Speaker, Flushable {
 
   constructor(
     private readonly host: Host,
-    private readonly sink: Sink,
+    private sink: Sink,
     opening: Opening,
   ) {
     this.uuid = opening.uuid;
@@ -94,7 +127,7 @@ export class Connection implements Speaker, Flushable {
     this.address = opening.address;
     this.dialect = opening.dialect;
     this.resource = opening.resource;
-    this.#output = new Output(this, sink, host.flusher, host.limits.maxQueued);
+    this.#output = new Output(this, sink, host.flusher, host.limits, host.budget);
     this.#messages = new Messages(this, host, this.#output);
   }
 
@@ -116,17 +149,29 @@ export class Connection implements Speaker, Flushable {
     return this.#messages.refused;
   }
 
+  /** True while its connection is gone and its page may return. */
+  get away(): boolean {
+    return this.#state === "held";
+  }
+
   // ── Opening (chapter 3) ────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Makes it reachable and greets it [OPEN-1]. `hello` is what the client said of itself, if it speaks first. */
-  open(hello?: HelloFields): void {
-    if (!this.#to("hello")) return;
+  /**
+   * Makes it reachable and greets it [OPEN-1].
+   * @param hello what the client said of itself, if it speaks first
+   * @param reason why it is a new page, where it asked to be taken up again
+   */
+  open(hello?: HelloFields, reason?: string): void {
     if (hello) {
       this.#window = Math.min(hello.window, this.host.limits.maxWindow);
       this.ident = hello.ident;
       this.tags = hello.tags;
+      this.#resumable = this.kind === "page";
     }
-    if (this.dialect.greeted) this.#output.push(this.#greeting(), false);
+    if (this.#resumable) {
+      this.#output.keep(this.sink);
+      this.#output.greet(this.#greeting({ resumed: false, ...(reason === undefined ? undefined : { reason }), got: 0, owed: 0 }));
+    } else if (this.dialect.greeted) this.#output.greet(this.#greeting());
     const entered = this.host.enter(this);
     if (entered instanceof Promise)
       entered.then(
@@ -145,9 +190,58 @@ export class Connection implements Speaker, Flushable {
     this.#earlyEnd?.();
   }
 
-  #greeting(): Frame {
-    const { maxMessage, maxDepth } = this.host.limits;
-    return Frame.of({ opcode: "ready", uuid: this.uuid, window: this.#window, limits: { maxMessage, maxDepth }, time: Date.now() });
+  #greeting(more?: object): Frame {
+    const { maxMessage, maxDepth, grace } = this.host.limits;
+    const { uuid } = this;
+    const ready = { opcode: "ready", uuid, window: this.#window, limits: { maxMessage, maxDepth }, time: Date.now() };
+    if (more === undefined) return Frame.of(ready);
+    this.#unconfirmed = true;
+    return Frame.of({ ...ready, resume: this.host.newSecret(this), grace, ...more });
+  }
+
+  // ── Resuming (chapter 14) ──────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * The page is back, on another wire [RES-4].
+   * @returns why that is impossible, and then nothing has changed
+   */
+  resume(sink: Sink, { seen = Number.NaN, reload }: HelloFields): FreshReason | undefined {
+    const kept = this.#output.kept;
+    if (!kept?.plausible(seen)) return "gap";
+    if (!kept.covers(seen)) return "overflow";
+    if (!this.#to("resume")) return "expired";
+    kept.release(seen);
+    this.#replace(this.#output.detach());
+    this.#cancelGrace?.();
+    if (reload) this.#forgetBuffer();
+    this.sink = sink;
+    this.#reading = true;
+    this.#output.attach(sink, this.#greeting({ resumed: true, got: this.#got, owed: this.#owed(kept) }));
+    this.host.back(this);
+    this.#pump();
+    return undefined;
+  }
+
+  /** The older of two wires hears that it was replaced [RES-7]. */
+  #replace(older: Sink | undefined): void {
+    if (older === undefined) return;
+    const fault = new Fault("replaced", "Another connection has taken this page over.");
+    older.send(new Frame(this.dialect.close(fault)).bytes(older.encoding));
+    older.close(fault.code, fault.message);
+  }
+
+  /** Answers that are still to come for what was received [RES-9]. */
+  #owed({ answers }: Kept): number {
+    let waiting = 0;
+    this.#inbox.forEach(({ text }) => {
+      if (this.#messages.needsCredit(text)) waiting++;
+    });
+    return this.#messages.answered + this.#messages.underWay + waiting - answers;
+  }
+
+  #forgetBuffer(): void {
+    this.#messages.dropBuffer();
+    this.#arrivesInBuffer = false;
   }
 
   // ── The window (chapter 5) ─────────────────────────────────────────────────────────────────────────────────────
@@ -160,13 +254,33 @@ export class Connection implements Speaker, Flushable {
   receive(text: string | Refusal, bytes: number): void {
     if (this.#state === "ending" || this.#state === "closed") return;
     this.received++;
+    if (this.#unconfirmed) {
+      this.#unconfirmed = false;
+      this.host.confirmed(this);
+    }
     try {
-      if (this.#state === "new") this.#firstPacket(text);
-      else if (this.#inbox.length === 0 && this.#mayStart()) this.#messages.start(text, bytes);
+      if (this.#takeSeen(text)) return;
+      this.#got++;
+      if (this.#inbox.length === 0 && this.#mayStart()) this.#messages.start(text, bytes);
       else this.#beyondWindow({ text, bytes });
     } catch (error) {
       this.#endBy(error);
     }
+  }
+
+  /** `seen` is neither counted nor queued, unless it is a piece of a message, for then it is none [RES-1]. */
+  #takeSeen(text: string | Refusal): boolean {
+    if (typeof text !== "string" || !this.dialect.chunks) return false;
+    if (text === BUFFER_ON) this.#arrivesInBuffer = true;
+    else if (text === BUFFER_OFF) this.#arrivesInBuffer = false;
+    if (this.#arrivesInBuffer) return false;
+    const n = parseSeen(text);
+    if (n === undefined) return false;
+    const { kept } = this.#output;
+    if (kept && !kept.plausible(n))
+      throw new Fault("protocol", `Expected \`n\` of seen to be a count of packets the hub has sent, got \`${n}\`.`);
+    kept?.release(n);
+    return true;
   }
 
   /** The wire has taken all that was written. */
@@ -189,13 +303,8 @@ export class Connection implements Speaker, Flushable {
     if (this.#state !== "closed") this.#pump();
   }
 
-  #firstPacket(text: string | Refusal): void {
-    if (typeof text !== "string") throw new Fault("protocol", text.message);
-    this.open(parseHello(text, this.host.limits.maxDepth));
-  }
-
   #mayStart(): boolean {
-    if (this.#state !== "open" && this.#state !== "ending") return false;
+    if (this.#state === "opening" || this.#state === "closed") return false;
     return this.#messages.underWay < this.#window && this.#output.unread <= this.host.limits.maxQueued / 2;
   }
 
@@ -233,16 +342,22 @@ export class Connection implements Speaker, Flushable {
 
   // ── For apps ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  send(packet: Packet): boolean {
+  send(packet: Packet, kind?: Kind): boolean {
     if (typeof packet.opcode !== "string" || packet.opcode === "" || RESERVED.has(packet.opcode)) {
       throw new TypeError(`Expected a packet with an opcode that does not belong to the dialog, got ${quoted(packet.opcode)}.`);
     }
-    return this.push(Frame.of(packet), false);
+    const pushed = this.push(Frame.of(packet, kind), false);
+    return pushed === "sent" || pushed === "held";
   }
 
   /** Queues a frame it did not ask for. `bulk`: many get it, and it may wait for the next round of writes. */
-  push(frame: Frame, bulk: boolean): boolean {
-    return this.dialect.pushes && (this.#state === "open" || this.#state === "opening") && this.#output.push(frame, bulk);
+  push(frame: Frame, bulk: boolean): Pushed {
+    if (!this.dialect.pushes || (frame.kind.receipt && !this.#resumable)) return "deaf";
+    if (this.#state === "ending" || this.#state === "closed") return "closed";
+    // Now or never: not behind anything that waits [KIND-3].
+    if (frame.kind.volatile && (this.#output.busy || this.away)) return "dropped";
+    if (!this.#output.push(frame, bulk)) return "closed";
+    return this.away ? "held" : "sent";
   }
 
   ask(packet: Packet, timeout: number = ASK_TIMEOUT): Promise<unknown> {
@@ -285,14 +400,20 @@ export class Connection implements Speaker, Flushable {
     else this.end("stop", "restart", reason);
   }
 
-  /** The wire is gone. What was read before is valid all the same [END-4]. */
+  /**
+   * The wire is gone. A page that can resume is held, at least for a moment, unless it said goodbye [RES-2]; all others
+   * end. What was read before is valid all the same [END-4].
+   */
   lost(why: string): void {
-    this.#output.drop();
+    this.#output.detach();
+    const grace = why === "going-away" ? this.host.limits.reloadGrace : this.host.limits.grace;
     if (this.#state === "opening") this.#earlyEnd = () => this.lost(why);
-    if (this.#to("lost")) {
-      this.#ending = { why, kind: "lost" };
-      this.#leave();
-    } else this.#pump();
+    else if (!this.#resumable || why === "left" || grace === 0) this.end(why, "lost");
+    else if (this.#to("lost")) {
+      this.#cancelGrace = this.host.clock.after(grace, () => this.end(why, "lost"));
+      this.host.away(this, why);
+    }
+    this.#pump();
   }
 
   /** Ends it now: said in a `close` packet, then in the close code [END-3]. */
@@ -317,6 +438,7 @@ export class Connection implements Speaker, Flushable {
 
   /** Nobody finds it any more, but what it said is still served and answered. */
   #leave(): void {
+    this.#cancelGrace?.();
     this.host.leave(this);
     this.#pump();
   }
@@ -330,6 +452,7 @@ export class Connection implements Speaker, Flushable {
   }
 
   #closed(why: string): void {
+    this.#cancelGrace?.();
     this.#messages.dropBuffer();
     this.#inbox.clear();
     this.#questions?.abandon();

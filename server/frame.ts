@@ -1,3 +1,6 @@
+import type { Budget } from "./budget.js";
+import type { Receipt } from "./receipt.js";
+
 /** How a transport writes a text: a WebSocket frame, a line, … */
 export interface Encoding {
   readonly name: string;
@@ -5,6 +8,20 @@ export interface Encoding {
   /** The text again. */
   decode(bytes: Buffer): string;
 }
+
+/** What kind of message a frame is (PROTOCOL.md, chapter 14); all absent: an event, kept in order. */
+export interface Kind {
+  /** State: of the frames with the same key that wait for a page only the newest is kept [KIND-2]. */
+  readonly key?: string | undefined;
+  /** Now or never [KIND-3]. */
+  readonly volatile?: boolean | undefined;
+  /** Told when each page's own code has finished with it [KIND-4]. */
+  readonly receipt?: Receipt | undefined;
+  /** It is the answer to a message. */
+  readonly answers?: boolean | undefined;
+}
+
+const EVENT: Kind = Object.freeze({});
 
 /**
  * One packet for any number of peers. It is encoded once for each kind of wire, and the same bytes go to everybody
@@ -16,13 +33,17 @@ export class Frame {
   #encoding: Encoding | undefined;
   #bytes: Buffer | undefined;
   #others: Map<Encoding, Buffer> | undefined;
+  #holders = 0;
 
-  constructor(text: string) {
+  constructor(
+    text: string,
+    readonly kind: Kind = EVENT,
+  ) {
     this.#text = text;
   }
 
-  static of(packet: object): Frame {
-    return new Frame(JSON.stringify(packet));
+  static of(packet: object, kind?: Kind): Frame {
+    return new Frame(JSON.stringify(packet), kind);
   }
 
   get text(): string {
@@ -40,6 +61,16 @@ export class Frame {
     return this.#bytesForAnother(encoding);
   }
 
+  /** Somebody keeps it waiting, or to send it again. */
+  hold(budget: Budget, size: number): void {
+    if (this.#holders++ === 0) budget.used += size;
+  }
+
+  /** As often as it was held. */
+  release(budget: Budget, size: number): void {
+    if (--this.#holders === 0) budget.used -= size;
+  }
+
   #bytesForAnother(encoding: Encoding): Buffer {
     this.#others ??= new Map();
     let bytes = this.#others.get(encoding);
@@ -49,6 +80,14 @@ export class Frame {
     }
     return bytes;
   }
+}
+
+/** What a waiting frame costs beside its bytes, so that many small ones are bounded too. */
+const FRAME_OVERHEAD = 256;
+
+/** What a frame costs while it waits for a peer, in bytes. */
+export function sizeOf(frame: Frame, encoding: Encoding): number {
+  return frame.bytes(encoding).length + FRAME_OVERHEAD;
 }
 
 /**

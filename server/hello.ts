@@ -7,8 +7,14 @@ export interface HelloFields {
   readonly tags: Tags;
   readonly resource: string | undefined;
   readonly token: string | undefined;
+  /** The secret of the page to be taken up again, and how many packets of the hub it has counted. */
+  readonly resume: string | undefined;
+  readonly seen: number | undefined;
+  /** The page was loaded anew: what it had begun to send is gone. */
+  readonly reload: boolean;
 }
 
+const SECRETS: ReadonlySet<string> = new Set(["token", "resume"]);
 export const NO_TAGS: Tags = Object.freeze({});
 
 /** @throws Fault `protocol` where it is no `hello`, or a field has the wrong type [OPEN-3] */
@@ -22,6 +28,9 @@ export function parseHello(text: string, maxDepth: number): HelloFields {
       tags: hasNone(packet.tags) ? NO_TAGS : tagsOf(packet.tags),
       resource: nameOf(packet, "resource"),
       token: nameOf(packet, "token"),
+      resume: nameOf(packet, "resume"),
+      seen: typeof packet.seen === "number" ? packet.seen : undefined,
+      reload: packet.reload === true,
     };
   });
 }
@@ -41,10 +50,10 @@ function hasNone(tags: unknown): boolean {
 function nameOf(packet: Packet, field: string): string | undefined {
   const value = packet[field];
   if (value === undefined || value === "") return undefined;
-  if (typeof value === "string" && (value.length <= MAX_NAME || field === "token")) return value;
+  if (typeof value === "string" && (value.length <= MAX_NAME || SECRETS.has(field))) return value;
   throw new Refusal(
     "",
-    `Expected \`${field}\` of hello to be a string of at most ${MAX_NAME} characters, got ${quoted(field === "token" ? typeof value : value)}.`,
+    `Expected \`${field}\` of hello to be a string of at most ${MAX_NAME} characters, got ${quoted(SECRETS.has(field) ? typeof value : value)}.`,
   );
 }
 

@@ -1,17 +1,21 @@
 import { v4 as uuid } from "uuid";
-import { type Answer, GONE, type Packet, refused, sent, type Target } from "../protocol/index.js";
-import type { App, AppHub, BroadcastOptions, Log, MaybePromise } from "./app.js";
+import { Answer, GONE, type Packet, Refusal, refused, type Target } from "../protocol/index.js";
+import type { App, AppHub, BroadcastOptions, FeedbackOptions, Log, MaybePromise, MessageKind } from "./app.js";
 import { AppHost } from "./app-host.js";
+import { Budget } from "./budget.js";
 import type { Clock } from "./clock.js";
 import type { Address, Cluster, Member, Pages, Reach } from "./cluster/cluster.js";
 import { NOBODY } from "./cluster/cluster.js";
-import { Connection, type Host, type Opening } from "./connection.js";
+import { Connection, type Host, type Opening, type Pushed } from "./connection.js";
 import { Directory } from "./directory.js";
 import { Flusher } from "./flusher.js";
-import { Frame } from "./frame.js";
+import { Frame, type Kind } from "./frame.js";
+import type { HelloFields } from "./hello.js";
 import type { Speaker } from "./messages.js";
 import type { Limits } from "./options.js";
+import { Receipt } from "./receipt.js";
 import { checkApp, checkPattern, Resource, Resources } from "./resource.js";
+import { type FreshReason, Sessions } from "./sessions.js";
 import { shownError } from "./shown-error.js";
 import type { Sink } from "./sink.js";
 
@@ -31,6 +35,7 @@ export class Hub implements Host, Member {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly flusher: Flusher;
+  readonly budget: Budget;
   readonly log: Log;
   readonly resources = new Resources();
   /** The URLs of the listeners, once they stand. */
@@ -40,6 +45,9 @@ export class Hub implements Host, Member {
   readonly #directory = new Directory();
   readonly #connections = new Set<Connection>();
   readonly #watched = new Set<Speaker>();
+  /** Pages that are away, the longest first. */
+  readonly #held = new Set<Connection>();
+  readonly #sessions = new Sessions<Connection>();
   #cancelTick: (() => void) | undefined;
   #whenEmpty: (() => void) | undefined;
 
@@ -49,6 +57,7 @@ export class Hub implements Host, Member {
     this.#cluster = cluster;
     this.log = log;
     this.flusher = new Flusher(clock);
+    this.budget = new Budget(limits.maxBuffered);
   }
 
   // ── Life ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -87,14 +96,43 @@ export class Hub implements Host, Member {
 
   // ── For transports ─────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** All peers of this hub, also those that are away. */
+  get peers(): Iterable<Connection> {
+    return this.#connections;
+  }
+
   get size(): number {
     return this.#connections.size;
   }
 
-  connect(sink: Sink, opening: Omit<Opening, "uuid">): Connection {
+  /**
+   * A peer on a new wire, greeted and reachable: a new one, or a page that is taken up again [RES-4].
+   * @param hello what it said of itself, where it speaks first
+   */
+  connect(sink: Sink, opening: Omit<Opening, "uuid">, hello?: HelloFields): Connection {
+    const found =
+      opening.kind === "page" && hello?.resume !== undefined ? this.#resume(sink, opening.path, hello, hello.resume) : undefined;
+    if (found instanceof Connection) return found;
     const peer = new Connection(this, sink, { ...opening, uuid: uuid() });
     this.#connections.add(peer);
+    peer.open(hello, found);
     return peer;
+  }
+
+  /** The page that this secret opens, taken up again; or why that is impossible [RES-5]. */
+  #resume(sink: Sink, path: string, hello: HelloFields, secret: string): Connection | FreshReason {
+    const page = this.#sessions.find(secret);
+    if (!(page instanceof Connection)) {
+      if (page === "taken") this.log.warn("resume_replay", {});
+      return page;
+    }
+    if (page.path !== path) return "resource";
+    const reason = page.resume(sink, hello);
+    if (reason === undefined) return page;
+    // Its client has lost count, or the hub has lost what it needs: nobody can ever take it up again.
+    this.#sessions.end(page, reason);
+    page.fault("replaced", `The page could not be taken up again: ${reason}.`, reason);
+    return reason;
   }
 
   // ── For connections ────────────────────────────────────────────────────────────────────────────────────────────
@@ -114,7 +152,30 @@ export class Hub implements Host, Member {
     for (const host of peer.resource.hosts) host.opened(peer);
   }
 
+  away(peer: Connection, why: string): void {
+    this.log.info("peer.away", { conn: peer.id, why });
+    this.#held.add(peer);
+    const [longest] = this.#held;
+    if (this.#held.size > this.limits.maxHeld) longest?.end("maxHeld", "lost");
+    for (const host of peer.resource.hosts) host.away(peer);
+  }
+
+  back(peer: Connection): void {
+    this.log.info("peer.back", { conn: peer.id });
+    if (this.#held.delete(peer)) for (const host of peer.resource.hosts) host.back(peer);
+  }
+
+  newSecret(peer: Connection): string {
+    return this.#sessions.issue(peer);
+  }
+
+  confirmed(peer: Connection): void {
+    this.#sessions.confirm(peer);
+  }
+
   closed(peer: Connection, why: string, opened: boolean): void {
+    this.#held.delete(peer);
+    this.#sessions.end(peer, why === "slow" ? "overflow" : "expired");
     this.#connections.delete(peer);
     this.#watched.delete(peer);
     const { id: conn, kind, path, ident, address: ip, received, sent: out, refused: no } = peer;
@@ -139,19 +200,30 @@ export class Hub implements Host, Member {
   deliver(to: Address, frame: Frame): Reach {
     if ("uuid" in to) {
       const peer = this.#directory.withUuid(to.uuid);
-      return peer === undefined ? NOBODY : pushOne(peer, frame);
+      return peer === undefined ? NOBODY : REACHED[peer.push(frame, false)];
     }
     if ("pages" in to) return push(this.#pages(to), frame, true);
     return push("ident" in to ? this.#directory.withIdent(to.ident) : this.#directory.withTags(to.tags), frame, false);
   }
 
-  feedback(to: Target, packet: Packet): MaybePromise<Answer> {
-    return then(this.#cluster.send(this, to, Frame.of(packet)), feedbackAnswer);
+  feedback(to: Target, packet: Packet, { wait, ...kind }: FeedbackOptions = {}): MaybePromise<Answer> {
+    this.#checkBudget();
+    if (!wait) return then(this.#cluster.send(this, to, Frame.of(packet, kindOf(packet, kind))), feedbackAnswer);
+    const receipt = new Receipt();
+    const frame = Frame.of({ ...packet, wait: "page" }, kindOf(packet, kind, receipt));
+    return then(this.#cluster.send(this, to, frame), (reach) => receiptAnswer(reach, receipt));
   }
 
-  broadcast(packet: Packet, { resource, tags, except }: BroadcastOptions = {}): MaybePromise<Answer> {
+  broadcast(packet: Packet, { resource, tags, except, ...kind }: BroadcastOptions = {}): MaybePromise<Answer> {
+    this.#checkBudget();
     const to: Pages = { pages: true, resource, tags, except: except?.uuid };
-    return then(this.#cluster.send(this, to, Frame.of(packet)), (reach) => sent(reach.sent));
+    return then(this.#cluster.send(this, to, Frame.of(packet, kindOf(packet, kind))), sentAnswer);
+  }
+
+  /** @throws Refusal `over-budget`: more would end in out-of-memory for all */
+  #checkBudget(): void {
+    if (!this.budget.exceeded) return;
+    throw new Refusal("over-budget", `More than \`maxBuffered\` ${this.budget.max} bytes are waiting to be read by all peers together.`);
   }
 
   /** The pages meant, one by one; a broadcast to everybody needs no lists. */
@@ -187,7 +259,7 @@ export class Hub implements Host, Member {
       get peers() {
         return hub.#peersOf(app);
       },
-      feedback: (to, packet) => hub.feedback(to, packet),
+      feedback: (to, packet, options) => hub.feedback(to, packet, options),
       broadcast: (packet, options) => hub.broadcast(packet, options),
     };
   }
@@ -221,31 +293,50 @@ export class Hub implements Host, Member {
   }
 }
 
-function pushOne(peer: Connection, frame: Frame): Reach {
-  if (peer.push(frame, false)) return ONE;
-  return peer.takesPushes ? NOBODY : ONE_DEAF;
-}
-
 function push(peers: Iterable<Connection>, frame: Frame, bulk: boolean): Reach {
-  let taken = 0;
-  let deaf = 0;
-  for (const peer of peers) {
-    if (peer.push(frame, bulk)) taken++;
-    else if (!peer.takesPushes) deaf++;
-  }
-  return { sent: taken, deaf };
+  const counts = { sent: 0, held: 0, dropped: 0, deaf: 0, closed: 0 };
+  for (const peer of peers) counts[peer.push(frame, bulk)]++;
+  return counts;
 }
 
-const ONE: Reach = Object.freeze({ sent: 1, deaf: 0 });
-const ONE_DEAF: Reach = Object.freeze({ sent: 0, deaf: 1 });
+/** What it means to have reached one peer so; made once, for most feedback goes to one. */
+const REACHED: Readonly<Record<Pushed, Reach>> = {
+  sent: Object.freeze({ ...NOBODY, sent: 1 }),
+  held: Object.freeze({ ...NOBODY, held: 1 }),
+  dropped: Object.freeze({ ...NOBODY, dropped: 1 }),
+  deaf: Object.freeze({ ...NOBODY, deaf: 1 }),
+  closed: NOBODY,
+};
 
-function feedbackAnswer({ sent: n, deaf }: Reach): Answer {
-  if (n > 0) return sent(n);
-  if (deaf > 0) return refused("not-a-page", "Who was meant speaks plain words or the original dialect and takes no pushes.");
+/** Values of one key and one opcode replace each other. */
+function kindOf({ opcode }: Packet, { key, volatile }: MessageKind, receipt?: Receipt): Kind | undefined {
+  if (key === undefined && volatile === undefined && receipt === undefined) return undefined;
+  return { key: key === undefined ? undefined : `${opcode}\n${key}`, volatile, receipt };
+}
+
+function sentAnswer({ sent: n, held }: Reach): Answer {
+  return new Answer("sent", held > 0 ? { n, held } : { n });
+}
+
+function feedbackAnswer(reach: Reach): Answer {
+  if (reach.sent > 0) return sentAnswer(reach);
+  if (reach.held > 0) return new Answer("held", { held: reach.held });
+  if (reach.dropped > 0) return new Answer("dropped");
+  if (reach.deaf > 0) return refused("not-a-page", "Who was meant speaks plain words or the original dialect and takes no pushes.");
   return GONE;
 }
 
+function receiptAnswer({ sent: n, held, deaf }: Reach, receipt: Receipt): MaybePromise<Answer> {
+  if (n + held > 0) return receipt.when(n + held).then(() => settledAnswer(receipt));
+  return deaf > 0 ? refused("no-receipt", "Who was meant cannot say that its code has a message: it is no page that said hello.") : GONE;
+}
+
+function settledAnswer({ counts: { delivered, merged } }: Receipt): Answer {
+  if (delivered > 0) return new Answer("delivered", { n: delivered });
+  return merged > 0 ? new Answer("merged") : GONE;
+}
+
 /** Goes on with a value at once, with a promise when it has settled. */
-function then<T, R>(value: MaybePromise<T>, go: (value: T) => R): MaybePromise<R> {
+function then<T, R>(value: MaybePromise<T>, go: (value: T) => MaybePromise<R>): MaybePromise<R> {
   return value instanceof Promise ? value.then(go) : go(value);
 }

@@ -51,7 +51,8 @@ export interface MessageHost {
 const MALFORMED: ReadonlySet<string> = new Set(["bad-json", "bad-message", "bad-utf8", "too-deep"]);
 const MALFORMED_MAX = 20;
 const MALFORMED_SPAN = 10_000;
-const NEXT_DONE_FRAME = new Frame(NEXT_DONE);
+const ANSWER = { answers: true } as const;
+const NEXT_DONE_FRAME = new Frame(NEXT_DONE, ANSWER);
 
 /** How a message is to be answered. */
 type Asked = Pick<Message, "opcode" | "ref" | "plain">;
@@ -73,6 +74,9 @@ export class Messages {
     private readonly output: Output,
   ) {}
 
+  /** Answers written. */
+  answered = 0;
+
   /** How many have been started and not answered. */
   get underWay(): number {
     return this.#underWay.size;
@@ -93,16 +97,24 @@ export class Messages {
 
   /** Serves a text that came without credit, if it is of the kind that needs none [NEXT-6]. */
   startCreditFree(text: string | Refusal): boolean {
-    if (text instanceof Refusal || this.#joiner !== undefined) return false;
-    let spoken: Spoken;
+    const spoken = this.#asCreditFree(text);
+    if (spoken) this.#creditFree(spoken);
+    return spoken !== undefined;
+  }
+
+  /** Will this text, which waits, be answered by a `next`? */
+  needsCredit(text: string | Refusal): boolean {
+    return this.#asCreditFree(text) === undefined;
+  }
+
+  #asCreditFree(text: string | Refusal): Spoken | undefined {
+    if (text instanceof Refusal || this.#joiner !== undefined) return undefined;
     try {
-      spoken = this.#parse(text);
+      const spoken = this.#parse(text);
+      return CREDIT_FREE.has(spoken.packet.opcode) ? spoken : undefined;
     } catch {
-      return false; // Malformed: that is said when its turn comes.
+      return undefined; // Malformed: that is said when its turn comes.
     }
-    if (!CREDIT_FREE.has(spoken.packet.opcode)) return false;
-    this.#creditFree(spoken);
-    return true;
   }
 
   /**
@@ -183,12 +195,13 @@ export class Messages {
       this.#answer(this.#failure(packet.opcode, error), asked);
       return;
     }
-    if (isThenable(value)) this.#await(value, asked);
+    // Who waits for a page waits as long as the page lives [KIND-4].
+    if (isThenable(value)) this.#await(value, asked, packet.wait === "page" ? Number.POSITIVE_INFINITY : this.host.clock.now());
     else this.#answer(answerOf(value), asked);
   }
 
-  #await(value: PromiseLike<unknown>, asked: Asked): void {
-    const message: Message = { ...asked, since: this.host.clock.now(), answer: undefined };
+  #await(value: PromiseLike<unknown>, asked: Asked, since: number): void {
+    const message: Message = { ...asked, since, answer: undefined };
     this.#underWay.add(message);
     this.host.watch(this.speaker);
     value.then(
@@ -208,7 +221,7 @@ export class Messages {
     try {
       if (packet.opcode === "quit") this.#quit(plain);
       else if (packet.opcode === "reply") this.speaker.reply(packet);
-      else if (packet.opcode !== "seen") this.#creditFreeByApp(packet);
+      else this.#creditFreeByApp(packet);
     } catch (error) {
       const { detail } = this.#failure(packet.opcode, error);
       this.output.push(Frame.of({ opcode: packet.opcode, status: "refused", ...detail }), false);
@@ -255,9 +268,10 @@ export class Messages {
   }
 
   #write(answer: Answer, asked: Asked): void {
+    this.answered++;
     if (answer.status === "refused") this.refused++;
     if (answer === DONE && asked.ref === undefined && !asked.plain) this.output.push(NEXT_DONE_FRAME, false);
-    else this.output.push(new Frame(this.#format(answer, asked)), false);
+    else this.output.push(new Frame(this.#format(answer, asked), ANSWER), false);
   }
 
   #format(answer: Answer, { opcode, ref, plain }: Asked): string {

@@ -11,6 +11,11 @@ export interface Limits {
   maxFirstLine: number;
   maxWindow: number;
   maxQueued: number;
+  maxKept: number;
+  maxHeld: number;
+  grace: number;
+  reloadGrace: number;
+  maxBuffered: number;
   handshakeTimeout: number;
   localHandshakeTimeout: number;
   appTimeout: number;
@@ -114,6 +119,41 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     unit: "bytes",
     min: 65 * KiB,
     about: "Waiting for one peer to read. Must exceed maxMessage by 64 KiB, or one echo makes a good page slow.",
+  },
+  maxKept: {
+    type: "integer",
+    default: MiB,
+    unit: "bytes",
+    min: 65 * KiB,
+    about: "Written to a page, not seen by its code, and kept to be sent again. It says what it has seen every 64 KiB.",
+  },
+  maxHeld: {
+    type: "integer",
+    default: 10_000,
+    unit: "pages",
+    min: 0,
+    about: "Pages held while their connection is gone; above, the longest held ends.",
+  },
+  grace: {
+    type: "integer",
+    default: 30_000,
+    unit: "ms",
+    min: 0,
+    about: "A page whose connection broke is held: a walk between two access points, a proxy that restarts.",
+  },
+  reloadGrace: {
+    type: "integer",
+    default: 5_000,
+    unit: "ms",
+    min: 0,
+    about: "A page that was reloaded or closed is held: nobody can tell which, and a reload takes a second or two.",
+  },
+  maxBuffered: {
+    type: "integer",
+    default: 256 * MiB,
+    unit: "bytes",
+    min: MiB,
+    about: "Waiting for all peers together; above, new work is refused.",
   },
   handshakeTimeout: { type: "integer", default: 10_000, unit: "ms", min: 10, about: "To the first message." },
   localHandshakeTimeout: {

@@ -1,5 +1,7 @@
+import type { Budget } from "./budget.js";
 import type { Flushable, Flusher } from "./flusher.js";
-import { Batch, type Frame } from "./frame.js";
+import { Batch, type Frame, sizeOf } from "./frame.js";
+import { Kept } from "./kept.js";
 import { Outbox } from "./outbox.js";
 import type { Sink } from "./sink.js";
 
@@ -8,33 +10,68 @@ const IDLE = 0;
 const BULK = 1;
 const URGENT = 2;
 
-/** The way out to one peer: what waits, how much of it, and the one write per turn. */
+export interface OutputLimits {
+  /** Bytes of events that may wait. */
+  readonly maxQueued: number;
+  /** Bytes written and not yet seen by the page's code, that can be sent again. */
+  readonly maxKept: number;
+}
+
+/** The way out to one peer: what waits, what can be sent again, and the one write per turn. Outlives a wire. */
 export class Output {
-  /** Frames handed to the wire. */
+  /** Frames handed to a wire. */
   frames = 0;
   /** True once more was waiting than the peer may have: it does not read [END-7]. */
   overflowed = false;
+  #sink: Sink | undefined;
   readonly #outbox: Outbox;
+  /** Only for a page that can resume. */
+  #kept: Kept | undefined;
+  /** What goes out before all that waits, and is not counted (again): `ready`, and what is sent once more. */
+  #first: Frame[] = [];
   #due = IDLE;
-  #broken = false;
+  #over = false;
 
   constructor(
     private readonly owner: Flushable,
-    private readonly sink: Sink,
+    sink: Sink,
     private readonly flusher: Flusher,
-    private readonly maxQueued: number,
+    private readonly limits: OutputLimits,
+    private readonly budget: Budget,
   ) {
-    this.#outbox = new Outbox(sink.encoding);
+    this.#sink = sink;
+    this.#outbox = new Outbox(sink.encoding, budget);
   }
 
   /** Bytes that the peer has not taken yet. */
   get unread(): number {
-    return this.#broken ? 0 : this.#outbox.bytes + this.sink.bufferedAmount;
+    return this.#outbox.bytes + (this.#sink?.bufferedAmount ?? 0);
   }
 
   /** True while frames wait for the wire to take what it has. */
   get waiting(): boolean {
-    return !this.#outbox.empty;
+    return !this.#outbox.empty || this.#first.length > 0;
+  }
+
+  /** True while the wire takes nothing more. */
+  get busy(): boolean {
+    return this.#sink === undefined || this.#sink.bufferedAmount > 0;
+  }
+
+  /** What was written and not seen, for a page that can resume. */
+  get kept(): Kept | undefined {
+    return this.#kept;
+  }
+
+  /** From now on what is written is kept until it was seen [RES-1]. */
+  keep(sink: Sink): void {
+    this.#kept = new Kept(sink.encoding, this.limits.maxKept, this.budget);
+  }
+
+  /** The first thing said on a wire, before all that waits; not counted. */
+  greet(frame: Frame): void {
+    this.#first.push(frame);
+    this.#mark(false);
   }
 
   /**
@@ -42,42 +79,83 @@ export class Output {
    * @returns false where the peer is gone or too slow to be given more; the memory is free at once, the owner hears of it at its next `flush`
    */
   push(frame: Frame, bulk: boolean): boolean {
-    if (this.#broken || this.overflowed) return false;
+    if (this.#over || this.overflowed) return false;
     this.#outbox.push(frame);
     this.#mark(bulk);
-    if (this.unread <= this.maxQueued) return true;
+    if (this.#outbox.eventBytes + (this.#sink?.bufferedAmount ?? 0) <= this.limits.maxQueued) return true;
     this.overflowed = true;
-    this.#outbox.clear();
+    this.#forget();
     this.#mark(false);
     return false;
+  }
+
+  /** Another wire: what was written and not seen goes out again, behind the greeting. */
+  attach(sink: Sink, greeting: Frame): void {
+    this.#sink = sink;
+    this.#first = [greeting, ...(this.#kept?.all() ?? [])];
+    this.#due = IDLE;
+    this.#mark(false);
+  }
+
+  /** The wire is gone; what waits goes on waiting. */
+  detach(): Sink | undefined {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    this.#first = [];
+    return sink;
   }
 
   /** Writes what waits, as long as the wire takes it. */
   write(batch: Batch): void {
     this.#due = IDLE;
-    while (!this.#outbox.empty && !this.#broken && this.sink.bufferedAmount === 0) this.#writeOnce(batch);
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    while (sink.bufferedAmount === 0) {
+      if (!this.#writeSome(sink, batch)) return;
+    }
   }
 
   /** Hands everything to the wire, then a last frame if there is one (also to a peer that was too slow for the rest), and then the end. */
   close(code: number, reason: string, farewell?: Frame): void {
-    if (this.#broken) return;
-    const batch = new Batch();
-    if (farewell) this.#outbox.push(farewell);
-    while (!this.#outbox.empty) this.#writeOnce(batch);
+    const sink = this.#sink;
+    if (sink !== undefined) {
+      const batch = new Batch();
+      while (this.#writeSome(sink, batch));
+      if (farewell) this.#send(sink, [farewell], batch);
+      sink.close(code, reason);
+    }
     this.drop();
-    this.sink.close(code, reason);
   }
 
   /** Nothing more goes out. */
   drop(): void {
-    this.#broken = true;
-    this.#outbox.clear();
+    this.#over = true;
+    this.#sink = undefined;
+    this.#forget();
   }
 
-  #writeOnce(batch: Batch): void {
-    const frames = this.#outbox.take();
+  /** One write. @returns false where there is nothing to be written */
+  #writeSome(sink: Sink, batch: Batch): boolean {
+    if (this.#first.length > 0) this.#send(sink, this.#first.splice(0), batch);
+    else if (this.#outbox.empty) return false;
+    else {
+      const frames = this.#outbox.take();
+      this.#send(sink, frames, batch);
+      if (this.#kept) this.#kept.add(frames);
+      else for (const frame of frames) frame.release(this.budget, sizeOf(frame, sink.encoding));
+    }
+    return true;
+  }
+
+  #send(sink: Sink, frames: readonly Frame[], batch: Batch): void {
     this.frames += frames.length;
-    this.sink.send(batch.join(frames, this.sink.encoding));
+    sink.send(batch.join(frames, sink.encoding));
+  }
+
+  #forget(): void {
+    this.#outbox.clear();
+    this.#kept?.clear();
+    this.#first = [];
   }
 
   #mark(bulk: boolean): void {

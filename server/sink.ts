@@ -8,7 +8,8 @@ export interface Sink {
   readonly bufferedAmount: number;
   /** Writes. The transport calls `drained` of the connection whenever all that was handed over has been taken. */
   send(bytes: Buffer): void;
-  /** Ends the wire behind what was sent, with this close code where the wire has those; by force where the peer does not read. */
+  /** Ends the wire behind what was sent, with this close code where the wire has those; by force where the peer does not read.
+   * After it the transport hands in nothing more. */
   close(code: number, reason: string): void;
   /** Stop or go on reading [WIN-3]. What was read already may still be handed in. */
   read(on: boolean): void;

@@ -23,8 +23,11 @@ export interface BackendOptions extends ClientOptions {
  */
 export async function connect(url: string = DEFAULT_HUB, options: BackendOptions = {}): Promise<HubClient> {
   const { open, resource } = parseHubUrl(url, options);
-  const token = options.key ?? process.env.SIGNALBOX_BACKEND_KEY;
-  const client = new HubClient((events) => openLines(open(), events), { ...helloOf(options), resource, token });
+  const token = options.key ?? options.token ?? process.env.SIGNALBOX_BACKEND_KEY;
+  const client = new HubClient(
+    (events) => openLines(open(), events),
+    helloOf({ ...options, ...(token === undefined ? undefined : { token }) }, { resource }),
+  );
   return untilReady(client, options);
 }
 

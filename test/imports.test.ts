@@ -11,7 +11,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^protocol\//, /^protocol\//],
   [/^client\//, /^(protocol|client)\//],
-  [/^web-client\//, /^(protocol\/index|client\/index)|^\/signalbox/],
+  [/^web-client\//, /^(protocol\/index|client\/index|web-client\/)|^\/signalbox/],
   [/^tcp-client\//, /^(protocol\/index|client\/index|tcp-client\/)|^node:(net|tls|readline|util)$/],
   [/^apps\//, /^(protocol\/index|server\/app\.)|^node:/],
   [/^server\/main/, /^(protocol|server|apps)\/|^node:fs$/],
@@ -22,6 +22,7 @@ const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^server\/transports\/websocket\./, /^(protocol|server)\/|^ws$|^node:(http|https|net|stream)$/],
   [/^server\/transports\/tcp\./, /^(protocol|server)\/|^node:/],
   [/^server\/(address|origin)/, /^server\/address|^node:(net|os)$/],
+  [/^server\/sessions/, /^node:crypto$/],
   [/^server\/hub/, /^(protocol|server)\/|^uuid$/],
   [/^server\//, /^(protocol|server)\/(?!transports|main|serve|log|config|pages)/],
   [/^bin\//, /^(server|tcp-client)\//],

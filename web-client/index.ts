@@ -1,5 +1,6 @@
 import { type ClientOptions, HubClient, helloOf, untilReady, type Wire, type WireEvents } from "../client/index.js";
 import { SUBPROTOCOL } from "../protocol/index.js";
+import { followPage, takeLeftBehind } from "./lifecycle.js";
 
 export type { ClientOptions, MessageFields, Outcome } from "../client/index.js";
 export { ClosedError, CloseEvent, HubClient, PushEvent, ReadyEvent, RefusedError } from "../client/index.js";
@@ -29,7 +30,9 @@ export async function connect(url: string, options: PageOptions = {}): Promise<H
   const Socket = options.WebSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor | undefined);
   if (Socket === undefined) throw new TypeError("There is no WebSocket here: give one as the option `WebSocket`.");
   const address = absolute(url);
-  const client = new HubClient((events) => openWebSocket(new Socket(address, SUBPROTOCOL), events), helloOf(options));
+  const open = (events: WireEvents): Wire => openWebSocket(new Socket(address, SUBPROTOCOL), events);
+  const client = new HubClient(open, helloOf(options), takeLeftBehind(address));
+  followPage(client, address);
   return untilReady(client, options);
 }
 

@@ -6,6 +6,15 @@ const ARRIVAL_TIMEOUT = 10_000;
 /** How long one too many is waited for, ms. */
 const EXCESS_PAUSE = 50;
 
+/** One round of reports. */
+export interface Pace {
+  readonly count: number;
+  /** Messages a second. */
+  readonly rate: number;
+  /** Before the first one, ms. */
+  readonly delay: number;
+}
+
 /**
  * Backends that report to pages, each message when its time has come, whether or not the server keeps up. Messages to
  * one page arrive in the order in which they were sent, so the oldest time of sending belongs to the next arrival.
@@ -25,7 +34,7 @@ export class Pacer {
     private readonly pages: readonly Client[],
     private readonly reports: readonly Buffer[],
   ) {
-    this.#underWay = reports.map(() => []);
+    this.#underWay = pages.map(() => []);
     for (const [index, page] of pages.entries()) {
       page.onRead = (messages) => this.#arrived(index, messages);
       page.onLost = (why) => this.#fail(`A page was lost: ${why}.`);
@@ -36,29 +45,34 @@ export class Pacer {
     }
   }
 
-  /** Sends `count` messages, `rate` a second, to the pages in turn, from the backends in turn; settles when all have arrived and are answered. */
-  async run(count: number, rate: number): Promise<void> {
+  /** Sends to the pages in turn, from the backends in turn; settles when all has arrived and is answered. */
+  async run(pace: Pace): Promise<void> {
     this.latencies = [];
     this.#answers = 0;
     const before = this.pages.map((page) => page.messages);
-    const done = this.#whenDone(count);
-    await this.#send(count, rate);
-    await within(ARRIVAL_TIMEOUT, `${count} reports and their answers`, done);
+    const done = this.#whenDone(pace.count);
+    await this.#send(pace);
+    await within(ARRIVAL_TIMEOUT, `${pace.count} reports and their answers`, done);
     await pause(EXCESS_PAUSE);
-    this.#check(count, before);
+    this.#check(pace.count, before);
   }
 
-  async #send(count: number, rate: number): Promise<void> {
-    const start = performance.now();
-    for (let sent = 0; sent < count; ) {
-      const due = Math.min(count, Math.floor(((performance.now() - start) * rate) / 1_000) + 1);
-      while (sent < due) this.#sendOne(sent++);
-      while (performance.now() < start + (sent * 1_000) / rate) await new Promise((r) => setImmediate(r));
+  close(): void {
+    for (const client of [...this.pages, ...this.backends]) client.close();
+  }
+
+  /** Spins from one message to the next: timers know only whole milliseconds, and a processor that slept wakes late. */
+  async #send({ count, rate, delay }: Pace): Promise<void> {
+    const start = performance.now() + delay;
+    for (let sent = 0; sent < count; sent++) {
+      const due = start + (sent * 1_000) / rate;
+      while (performance.now() < due) await new Promise((resolve) => setImmediate(resolve));
+      this.#sendOne(sent);
     }
   }
 
   #sendOne(number: number): void {
-    const page = number % this.reports.length;
+    const page = number % this.pages.length;
     const backend = this.backends[number % this.backends.length] as Client;
     (this.#underWay[page] as number[]).push(performance.now());
     backend.write(this.reports[page] as Buffer);

@@ -4,24 +4,18 @@ import { within } from "../within.js";
 /** For the last answers of a round, ms. */
 const ANSWER_TIMEOUT = 30_000;
 
-/** Sends one and the same message again and again, never more than its window without an answer. */
+/** Sends one and the same message again and again, each in a write of its own, never more than its window without an answer. */
 export class Publisher {
-  /** Sent since its connection was opened. */
-  sent = 0;
+  #sent = 0;
   #quota = 0;
   #settle: (() => void) | undefined;
   #fail: ((error: Error) => void) | undefined;
-  /** The message as often as the window allows, so that what is due goes out in one write. */
-  readonly #burst: Buffer;
-  readonly #size: number;
 
   constructor(
     private readonly client: Client,
-    frame: Buffer,
+    private readonly frame: Buffer,
     private readonly window: number,
   ) {
-    this.#burst = Buffer.concat(Array.from({ length: window }, () => frame));
-    this.#size = frame.length;
     client.onRead = (_messages, answers) => this.#answered(answers);
     client.onLost = (why) => this.#fail?.(new Error(`A publisher was lost: ${why}.`));
   }
@@ -33,16 +27,16 @@ export class Publisher {
 
   /** Publishes so many; settles when all are answered. */
   async publish(count: number): Promise<void> {
-    this.#quota = this.sent + count;
+    this.#quota = this.#sent + count;
     await this.#run();
   }
 
   /** Publishes for so many ms; settles when all are answered, with how many that were. */
   async publishFor(ms: number): Promise<number> {
-    const before = this.sent;
+    const before = this.#sent;
     this.#quota = Number.POSITIVE_INFINITY;
     const timer = setTimeout(() => {
-      this.#quota = this.sent;
+      this.#quota = this.#sent;
       this.#answered(0);
     }, ms);
     try {
@@ -50,7 +44,11 @@ export class Publisher {
     } finally {
       clearTimeout(timer);
     }
-    return this.sent - before;
+    return this.#sent - before;
+  }
+
+  close(): void {
+    this.client.close();
   }
 
   async #run(): Promise<void> {
@@ -64,13 +62,13 @@ export class Publisher {
 
   #answered(answers: number): void {
     this.#send(answers);
-    if (this.sent >= this.#quota && this.client.answers === this.sent) this.#settle?.();
+    if (this.#sent >= this.#quota && this.client.answers === this.#sent) this.#settle?.();
   }
 
   #send(credit: number): void {
-    const count = Math.min(credit, this.#quota - this.sent);
-    if (count <= 0) return;
-    this.sent += count;
-    this.client.write(this.#burst.subarray(0, count * this.#size));
+    for (let left = credit; left > 0 && this.#sent < this.#quota; left--) {
+      this.#sent++;
+      this.client.write(this.frame);
+    }
   }
 }

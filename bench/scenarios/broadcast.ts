@@ -66,6 +66,7 @@ class Stage {
 
   close(): void {
     this.crowd.close();
+    for (const publisher of this.publishers) publisher.close();
   }
 
   /** Publishers are pages too: each must have got what the others sent. @returns how many deliveries that were */

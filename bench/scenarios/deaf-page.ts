@@ -8,9 +8,10 @@ import type { ServerProcess } from "../server-process.js";
 /** Pages that read, beside the one that does not. */
 const READERS = 4;
 const MESSAGE_SIZE = 16 * 1_024;
-/** Messages between two looks at the memory: 256 KiB of them, so that a queue limited to 2 MiB is seen while it is full. */
-const STEP = 16;
-const STEPS = 256;
+/** Messages between two looks at the memory: 64 KiB of them, so that a queue limited to 2 MiB is seen while it is full. */
+const STEP = 4;
+/** 32 MiB in all: some 4 MiB disappear in the buffers of the operating system first. */
+const STEPS = 512;
 const MIB = 1_024 * 1_024;
 
 /** The most that was seen, bytes. */

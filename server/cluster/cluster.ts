@@ -17,11 +17,23 @@ export type Address = Target | Pages;
 export interface Reach {
   /** Connected peers whose queue took it. */
   readonly sent: number;
-  /** Peers that are meant but take no pushes [STD-4]. */
+  /** Peers that are away, for whom it waits. */
+  readonly held: number;
+  /** Peers that are meant and had no room or no connection for something volatile. */
+  readonly dropped: number;
+  /** Peers that are meant but take no pushes, or cannot say that they have one [STD-4, KIND-4]. */
   readonly deaf: number;
 }
 
-export const NOBODY: Reach = Object.freeze({ sent: 0, deaf: 0 });
+export const NOBODY: Reach = Object.freeze({ sent: 0, held: 0, dropped: 0, deaf: 0 });
+
+/** Whom two frames, or one on two hubs, reached together. */
+export function sum(a: Reach, b: Reach): Reach {
+  return { sent: a.sent + b.sent, held: a.held + b.held, dropped: a.dropped + b.dropped, deaf: a.deaf + b.deaf };
+}
+
+/** Was anybody meant at all? */
+export const anybody = ({ sent, held, dropped, deaf }: Reach): boolean => sent + held + dropped + deaf > 0;
 
 /** A hub, as the others see it. */
 export interface Member {
@@ -40,6 +52,7 @@ export interface Member {
  * - **Answer**: the sum over all members. For a UUID it is known to be complete, for it has one owner.
  * - **Failure**: where other members cannot be reached `send` rejects with a `Refusal` of code `unavailable`; own
  *   peers have been served by then. It settles within 1 s.
+ * - **Receipts**: where the frame has one, it is settled once for each page counted in `sent` and `held`, whichever hub it is on.
  * - A value is returned instead of a promise where the answer is known at once.
  */
 export interface Cluster {

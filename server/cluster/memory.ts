@@ -1,5 +1,5 @@
 import type { Frame } from "../frame.js";
-import type { Address, Cluster, Member, Reach } from "./cluster.js";
+import { type Address, anybody, type Cluster, type Member, type Reach, sum } from "./cluster.js";
 
 /** Hubs of one process, usually just the one: direct calls, nothing can fail. */
 export class MemoryCluster implements Cluster {
@@ -14,15 +14,9 @@ export class MemoryCluster implements Cluster {
   }
 
   send(from: Member, to: Address, frame: Frame): Reach {
-    const own = from.deliver(to, frame);
-    if (this.#members.size === 1 || ("uuid" in to && own.sent + own.deaf > 0)) return own;
-    let { sent, deaf } = own;
-    for (const member of this.#members) {
-      if (member === from) continue;
-      const reach = member.deliver(to, frame);
-      sent += reach.sent;
-      deaf += reach.deaf;
-    }
-    return { sent, deaf };
+    let reach = from.deliver(to, frame);
+    if (this.#members.size === 1 || ("uuid" in to && anybody(reach))) return reach;
+    for (const member of this.#members) if (member !== from) reach = sum(reach, member.deliver(to, frame));
+    return reach;
   }
 }

@@ -307,8 +307,7 @@ class TcpPeer implements Sink {
     this.#cancelTimer();
     this.#framer.limit = this.hub.limits.maxMessage;
     const resource = this.hub.resources.resolve(path);
-    this.#connection = this.hub.connect(this, { kind: "backend", dialect, path, resource, address: this.address });
-    this.#connection.open(hello);
+    this.#connection = this.hub.connect(this, { kind: "backend", dialect, path, resource, address: this.address }, hello);
     return this.#connection;
   }
 

@@ -7,9 +7,11 @@ import { CLOSE, type CloseName, cutText, Fault, quoted, SUBPROTOCOL } from "../.
 import { AddressCounter } from "../address.js";
 import type { Connection } from "../connection.js";
 import { jsonDialect } from "../dialect.js";
+import { type HelloFields, parseHello } from "../hello.js";
 import type { Hub } from "../hub.js";
 import { authority } from "../listen-url.js";
 import { hostAllowed, type OriginRules, originAllowed } from "../origin.js";
+import type { Resource } from "../resource.js";
 import type { Sink } from "../sink.js";
 import { webSocketEncoding } from "./websocket-frame.js";
 
@@ -53,6 +55,13 @@ class HttpRefusal extends Error {
 class PageSocket extends WebSocket {
   connection: Connection | undefined = undefined;
   missedPings = 0;
+
+  /** Once: by then the page may have another wire. */
+  lost(why: string): void {
+    const { connection } = this;
+    this.connection = undefined;
+    connection?.lost(why);
+  }
 
   /** `ws` closes by itself, without a reason, where the peer broke RFC 6455 or a limit: that is said properly first [END-3]. */
   override close(code?: number, reason?: string | Buffer): void {
@@ -206,48 +215,76 @@ export class WebSocketTransport {
   // ── After it ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #accept(ws: PageSocket, socket: Socket, path: string, address: string): void {
+    const page: Arrival = { ws, sink: new PageSink(ws, socket), path, address };
     this.#sockets.add(ws);
     ws.on("error", ignore);
+    ws.on("pong", onPong);
     ws.on("close", (code) => this.#closed(ws, code));
-    const sink = new PageSink(ws, socket);
-    try {
+    this.#guarded(page, () => {
+      // Whether there is such a path is known before anything is said.
       const resource = this.hub.resources.resolve(path);
-      const connection = this.hub.connect(sink, { kind: "page", dialect: jsonDialect, path, resource, address });
-      ws.connection = connection;
-      ws.on("message", onMessage);
-      ws.on("pong", onPong);
-      if (ws.protocol === SUBPROTOCOL) this.#expectHello(connection, ws);
-      else connection.open();
+      if (ws.protocol === SUBPROTOCOL) this.#expectHello(page, resource);
+      else this.#connect(page, resource);
+    });
+  }
+
+  #connect({ ws, sink, path, address }: Arrival, resource: Resource, hello?: HelloFields): void {
+    ws.connection = this.hub.connect(sink, { kind: "page", dialect: jsonDialect, path, resource, address }, hello);
+    ws.on("message", onMessage);
+  }
+
+  #expectHello(page: Arrival, resource: Resource): void {
+    const { handshakeTimeout, maxDepth } = this.hub.limits;
+    const late = new Fault("no-hello", `No hello within \`handshakeTimeout\` ${handshakeTimeout} ms.`);
+    const cancel = this.hub.clock.after(handshakeTimeout, () => this.#refuse(page, late));
+    page.ws.once("close", cancel);
+    page.ws.once("message", (data, isBinary) => {
+      cancel();
+      this.#guarded(page, () => {
+        if (isBinary) throw new Fault("binary", "Expected text frames, got a binary one.");
+        this.#connect(page, resource, parseHello(String(data), maxDepth));
+      });
+    });
+  }
+
+  #guarded(page: Arrival, work: () => void): void {
+    try {
+      work();
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      this.hub.log.warn("peer.refused", { code: error.code, path, ip: address });
-      sink.send(webSocketEncoding.encode(jsonDialect.close(error)));
-      sink.close(error.code, error.message);
+      this.#refuse(page, error);
     }
   }
 
-  #expectHello(connection: Connection, ws: PageSocket): void {
-    const { handshakeTimeout } = this.hub.limits;
-    const cancel = this.hub.clock.after(handshakeTimeout, () => {
-      if (connection.state === "new") connection.fault("no-hello", `No hello within \`handshakeTimeout\` ${handshakeTimeout} ms.`);
-    });
-    ws.once("close", cancel);
+  /** What ends a connection before there is a dialog is said as in one [END-3]. */
+  #refuse({ sink, path, address }: Arrival, fault: Fault): void {
+    this.hub.log.warn("peer.refused", { code: fault.code, reason: fault.message, path, ip: address });
+    sink.send(webSocketEncoding.encode(jsonDialect.close(fault)));
+    sink.close(fault.code, fault.message);
   }
 
   #closed(ws: PageSocket, code: number): void {
     this.#sockets.delete(ws);
-    ws.connection?.lost(code === CLOSE.normal.code ? "left" : code === CLOSE["going-away"].code ? "going-away" : "lost");
+    ws.lost(code === CLOSE.normal.code ? "left" : code === CLOSE["going-away"].code ? "going-away" : "lost");
   }
 
   #heartbeat(): void {
     for (const ws of this.#sockets) {
       if (ws.isPaused || ws.readyState !== WebSocket.OPEN) continue;
       if (ws.missedPings++ >= MAX_MISSED) {
-        ws.connection?.lost("heartbeat");
+        ws.lost("heartbeat");
         ws.terminate();
       } else ws.ping();
     }
   }
+}
+
+/** A page's socket with what is known of it before it is greeted. */
+interface Arrival {
+  readonly ws: PageSocket;
+  readonly sink: PageSink;
+  readonly path: string;
+  readonly address: string;
 }
 
 /** The hub's way to one page. */
@@ -268,6 +305,8 @@ class PageSink implements Sink {
   }
 
   close(code: number, reason: string): void {
+    // Whoever it belonged to may have another wire by now [RES-7].
+    this.ws.connection = undefined;
     // The peer's close frame has to be read, whatever stands before it.
     this.ws.resume();
     this.ws.close(code, cutText(reason, MAX_REASON));

@@ -9,7 +9,7 @@ describe("7 The built-in opcodes", () => {
     const loop = new LoopbackHub();
     const [page, sender] = [loop.peer(), loop.peer()];
     sender.ask(
-      `{"opcode":"feedback","uuid":"${page.uuid}","resource":"/x","ref":1,"wait":"page","volatile":true,"message":{"a":[1,null,"ä😀"]},"key":"k","more":1.5,"__proto__":{"bad":1}}`,
+      `{"opcode":"feedback","uuid":"${page.uuid}","resource":"/x","ref":1,"wait":"","volatile":false,"message":{"a":[1,null,"ä😀"]},"key":"k","more":1.5,"__proto__":{"bad":1}}`,
     );
     assert.deepEqual(page.read(), [{ opcode: "feedback", message: { a: [1, null, "ä😀"] }, key: "k", more: 1.5, fromUUID: sender.uuid }]);
   });

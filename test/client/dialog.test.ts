@@ -10,7 +10,7 @@ class Scripted implements Wire, DialogEvents {
   sent: string[] = [];
   readonly told: [what: string, packet: unknown][] = [];
   closed = false;
-  readonly dialog = new ClientDialog(this, this, CHUNK_SIZE);
+  readonly dialog = new ClientDialog(this, { chunkSize: CHUNK_SIZE });
 
   send(text: string): void {
     this.sent.push(text);
@@ -49,7 +49,7 @@ class Scripted implements Wire, DialogEvents {
   /** A dialog that the hub has greeted. */
   static open(window: number): Scripted {
     const scripted = new Scripted();
-    scripted.dialog.hello({ window });
+    scripted.dialog.open(scripted, { window });
     scripted.hear({ opcode: "ready", uuid: "the-uuid", window, limits: {}, time: 0 });
     scripted.take();
     return scripted;
@@ -64,7 +64,7 @@ const texts = (...packets: object[]): string[] => packets.map((packet) => JSON.s
 describe("chapter 15, the client's half: opening", () => {
   test("`hello` is said first, and nothing else before `ready`", async () => {
     const hub = new Scripted();
-    hub.dialog.hello({ window: 2, ident: undefined, tags: { role: "editor" } });
+    hub.dialog.open(hub, { window: 2, ident: undefined, tags: { role: "editor" } });
     const outcome = hub.dialog.send(a);
     hub.dialog.say(b);
     assert.deepEqual(hub.take(), texts({ opcode: "hello", window: 2, tags: { role: "editor" } }));
@@ -190,7 +190,7 @@ describe("chapter 15, the client's half: what the hub says", () => {
   for (const text of ["HTTP/1.1 400 Bad Request", "", "null", "5", "[]", "{}", '{"opcode":5}', "next done"]) {
     test(`[PKT-1] who says ${JSON.stringify(text)} is no hub: the connection ends, with a sentence, and nothing throws`, async () => {
       const hub = new Scripted();
-      hub.dialog.hello({});
+      hub.dialog.open(hub, {});
       hub.dialog.receive(text);
       assert.equal(hub.closed, true);
       const [[what, close] = []] = hub.told;

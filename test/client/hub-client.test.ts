@@ -265,11 +265,14 @@ describe("a client of any wire", { timeout: 20_000 }, () => {
       new Promise((resolve) => {
         onOpen = resolve;
       });
-    const client = new HubClient((events) => {
-      wires.push(events);
-      onOpen();
-      return { send() {}, close() {} };
-    }, {});
+    const client = new HubClient(
+      (events) => {
+        wires.push(events);
+        onOpen();
+        return { send() {}, close() {} };
+      },
+      () => ({}),
+    );
     return { client, wires, opened };
   }
 

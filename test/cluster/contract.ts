@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Address, Cluster, Member, Reach } from "../../server/cluster/cluster.js";
+import { type Address, type Cluster, type Member, NOBODY, type Reach } from "../../server/cluster/cluster.js";
 import { Frame } from "../../server/frame.js";
 
 /** A hub as the cluster sees it: owns UUIDs and pages, notes what it was given. */
@@ -14,8 +14,8 @@ class TestMember implements Member {
 
   deliver(to: Address, frame: Frame): Reach {
     this.given.push(frame.text);
-    if ("uuid" in to) return { sent: this.uuids.includes(to.uuid) ? 1 : 0, deaf: to.uuid === `deaf-${this.id}` ? 1 : 0 };
-    return { sent: this.uuids.length, deaf: 0 };
+    if ("uuid" in to) return { ...NOBODY, sent: this.uuids.includes(to.uuid) ? 1 : 0, deaf: to.uuid === `deaf-${this.id}` ? 1 : 0 };
+    return { ...NOBODY, sent: this.uuids.length };
   }
 }
 
@@ -42,17 +42,17 @@ export function clusterContract(
   describe(`the cluster contract: ${name}`, () => {
     test("a UUID is found on whichever member it is, and nobody's is nobody's", () =>
       withMembers(async (a, b, one, two) => {
-        assert.deepEqual(await a.send(one, { uuid: "page-1" }, new Frame("x")), { sent: 1, deaf: 0 });
-        assert.deepEqual(await a.send(one, { uuid: "page-2" }, new Frame("x")), { sent: 1, deaf: 0 });
-        assert.deepEqual(await b.send(two, { uuid: "page-1" }, new Frame("x")), { sent: 1, deaf: 0 });
-        assert.deepEqual(await a.send(one, { uuid: "nobody" }, new Frame("x")), { sent: 0, deaf: 0 });
-        assert.deepEqual(await a.send(one, { uuid: "deaf-2" }, new Frame("x")), { sent: 0, deaf: 1 });
+        assert.deepEqual(await a.send(one, { uuid: "page-1" }, new Frame("x")), { ...NOBODY, sent: 1, deaf: 0 });
+        assert.deepEqual(await a.send(one, { uuid: "page-2" }, new Frame("x")), { ...NOBODY, sent: 1, deaf: 0 });
+        assert.deepEqual(await b.send(two, { uuid: "page-1" }, new Frame("x")), { ...NOBODY, sent: 1, deaf: 0 });
+        assert.deepEqual(await a.send(one, { uuid: "nobody" }, new Frame("x")), { ...NOBODY, sent: 0, deaf: 0 });
+        assert.deepEqual(await a.send(one, { uuid: "deaf-2" }, new Frame("x")), { ...NOBODY, sent: 0, deaf: 1 });
       }));
 
     test("everything else reaches each member once, the sender included, and the answer is the sum", () =>
       withMembers(async (a, _b, one, two) => {
         for (const to of [{ pages: true }, { ident: "anna" }, { tags: { role: "editor" } }] as const) {
-          assert.deepEqual(await a.send(one, to, new Frame(JSON.stringify(to))), { sent: 3, deaf: 0 });
+          assert.deepEqual(await a.send(one, to, new Frame(JSON.stringify(to))), { ...NOBODY, sent: 3, deaf: 0 });
         }
         assert.equal(one.given.length, 3);
         assert.deepEqual(two.given, one.given);
@@ -68,9 +68,9 @@ export function clusterContract(
     test("a member that left gets nothing, one that comes later gets what comes later", () =>
       withMembers(async (a, b, one, two) => {
         await b.leave(two);
-        assert.deepEqual(await a.send(one, { pages: true }, new Frame("while away")), { sent: 1, deaf: 0 });
+        assert.deepEqual(await a.send(one, { pages: true }, new Frame("while away")), { ...NOBODY, sent: 1, deaf: 0 });
         await b.join(two);
-        assert.deepEqual(await a.send(one, { pages: true }, new Frame("back")), { sent: 3, deaf: 0 });
+        assert.deepEqual(await a.send(one, { pages: true }, new Frame("back")), { ...NOBODY, sent: 3, deaf: 0 });
         assert.deepEqual(two.given, ["back"]);
       }));
   });

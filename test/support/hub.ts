@@ -4,6 +4,7 @@ import { createHub, type HubSettings, type RunningHub } from "../../server/main.
 
 /** What the hub logged, for a test to look at. */
 export class TestLog implements Log {
+  readonly #waiting: { event: string; resolve(fields: LogFields): void }[] = [];
   readonly lines: { level: string; event: string; fields: LogFields }[] = [];
   error = this.#at("error");
   warn = this.#at("warn");
@@ -14,8 +15,18 @@ export class TestLog implements Log {
     return this.lines.filter((line) => line.event === event).map((line) => line.fields);
   }
 
+  /** Settles with the first line of this event, written already or not. */
+  untilLine(event: string): Promise<LogFields> {
+    const [line] = this.of(event);
+    if (line) return Promise.resolve(line);
+    return new Promise((resolve) => this.#waiting.push({ event, resolve }));
+  }
+
   #at(level: string) {
-    return (event: string, fields: LogFields = {}): void => void this.lines.push({ level, event, fields });
+    return (event: string, fields: LogFields = {}): void => {
+      this.lines.push({ level, event, fields });
+      for (const waiting of this.#waiting) if (waiting.event === event) waiting.resolve(fields);
+    };
   }
 }
 

@@ -6,6 +6,7 @@ import { MemoryCluster } from "../../server/cluster/memory.js";
 import type { Connection, Opening } from "../../server/connection.js";
 import { type Dialect, jsonDialect } from "../../server/dialect.js";
 import type { Encoding } from "../../server/frame.js";
+import { parseHello } from "../../server/hello.js";
 import { Hub } from "../../server/hub.js";
 import { type Options, resolveOptions } from "../../server/options.js";
 import type { Sink } from "../../server/sink.js";
@@ -38,15 +39,10 @@ export class LoopbackHub {
   peer({ hello, dialect = jsonDialect, kind = "page", path = "/" }: PeerOptions = {}): LoopbackPeer {
     return new LoopbackPeer(this, { kind, dialect, path, resource: this.hub.resources.resolve(path), address: "loop-back" }, hello);
   }
-
-  /** A page that has not said anything yet, and has to. */
-  stranger(): LoopbackPeer {
-    return this.peer({ hello: null });
-  }
 }
 
 interface PeerOptions {
-  hello?: object | null;
+  hello?: object;
   dialect?: Dialect;
   kind?: Opening["kind"];
   path?: string;
@@ -72,12 +68,11 @@ export class LoopbackPeer implements Sink {
   constructor(
     private readonly loop: LoopbackHub,
     opening: Omit<Opening, "uuid">,
-    hello: object | null | undefined,
+    hello: object | undefined,
   ) {
-    this.connection = loop.hub.connect(this, opening);
-    if (hello) this.say({ opcode: "hello", ...hello });
-    else if (hello === undefined) this.connection.open();
-    if (hello !== null && opening.dialect.greeted) this.ready = this.read()[0];
+    const fields = hello && parseHello(JSON.stringify({ opcode: "hello", ...hello }), loop.hub.limits.maxDepth);
+    this.connection = loop.hub.connect(this, opening, fields);
+    if (opening.dialect.greeted) this.ready = this.read()[0];
   }
 
   /** How the hub ended it, or `undefined` while it has not. */

@@ -613,7 +613,7 @@ describe("frames written beside `ws`", () => {
 
 describe("10 Ends: heartbeat", () => {
   test("[END-5] a page that answers no ping is closed, one that answers is not", (t) =>
-    attack(t, { pingInterval: 20 }, async (hub) => {
+    attack(t, { pingInterval: 20, grace: 0 }, async (hub) => {
       const deaf = await RawPage.open(t, hub.wsPort, { ident: "deaf" }, { deaf: true });
       assert.equal((await deaf.closed).code, 1006);
       assert.deepEqual(
@@ -670,7 +670,7 @@ describe("10 Ends: connections that break", () => {
     test(`[END-4] ${RESETS} pages that reset their connection ${when} leave nothing behind`, (t) => {
       const gone = new TestInbox<string>();
       const app: App = { opcodes: { never() {} }, close: (_peer, why) => gone.push(why) };
-      return attack(t, { resources: { "/web": app } }, (hub) =>
+      return attack(t, { resources: { "/web": app }, grace: 0 }, (hub) =>
         boundedMemory(async () => {
           for (let i = 0; i < RESETS; i++) (await open(t, hub)).socket.resetAndDestroy();
           for (let i = 0; i < RESETS; i++) assert.equal(await gone.next(), "lost");

@@ -195,7 +195,7 @@ for (const wire of WIRES) {
       const question = await peer.ask({ opcode: "ask", ref: 1 });
       assert.deepEqual(question, { opcode: "question", text: "Sure?", ask: 1 });
       sayAtOnce(peer, [
-        { opcode: "seen", n: 2 },
+        { opcode: "seen", n: 1 },
         { opcode: "reply", ask: 1, result: "yes" },
       ]);
       assert.deepEqual(await peer.packet(), { opcode: "next", fyi: "", ref: 1, status: "done", result: "yes" });

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, type TestContext, test } from "node:test";
+import type { Page } from "playwright-core";
+import type { HubClient } from "../../client/index.js";
+import { connect } from "../../tcp-client/index.js";
+import { browserMissing, openBrowser } from "../support/browser.js";
+import { startHub, type TestHub } from "../support/hub.js";
+
+/** A page that remembers over reloads what it was told, as a list in the tab's storage. */
+const HTML = `<!doctype html><title>resume</title><script type="module">
+  import { connect } from "HUB/signalbox.js";
+  window.events = [];
+  window.got = JSON.parse(sessionStorage.getItem("got") ?? "[]");
+  addEventListener("pagehide", () => sessionStorage.setItem("got", JSON.stringify(window.got)));
+  window.hub = await connect("WS/web");
+  for (const type of ["resumed", "fresh"]) hub.addEventListener(type, ({ ready }) => events.push(type + " " + (ready.reason ?? "")));
+  hub.addEventListener("feedback", ({ packet }) => got.push(packet.message));
+  document.body.dataset.uuid = hub.uuid;
+</script><body></body>`;
+
+interface Stage {
+  readonly hub: TestHub;
+  readonly page: Page;
+  readonly origin: string;
+  readonly backend: HubClient;
+}
+
+async function setUp(t: TestContext, settings: { reloadGrace?: number } = {}): Promise<Stage> {
+  let html = "";
+  const server = createServer((_request, response) => response.setHeader("content-type", "text/html").end(html));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const hub = await startHub(t, { origins: [origin], ...settings });
+  html = HTML.replace("HUB", hub.ws.replace("ws", "http")).replace("WS", hub.ws);
+  const backend = await connect(`tcp://127.0.0.1:${hub.tcpPort}`);
+  t.after(() => backend.close());
+  const page = await (await openBrowser(t)).newPage();
+  await page.goto(`${origin}/`);
+  return { hub, page, origin, backend };
+}
+
+async function uuidOf(page: Page): Promise<string> {
+  const body = page.locator("body[data-uuid]");
+  await body.waitFor({ state: "attached" });
+  return (await body.getAttribute("data-uuid")) ?? "";
+}
+
+const gotBy = (page: Page): Promise<unknown[]> => page.evaluate("window.got") as Promise<unknown[]>;
+
+describe("14 Resume in Chromium", { skip: browserMissing() }, () => {
+  test("[RES-9] a reload keeps the UUID, and the page gets what it missed, each once and in order", async (t) => {
+    const { page, backend } = await setUp(t);
+    const uuid = await uuidOf(page);
+    let reporting = true;
+    const taken: number[] = [];
+    const statuses = new Set<string>();
+    const reports = (async () => {
+      for (let n = 0; reporting; n++) {
+        const { status } = await backend.feedback(uuid, n);
+        statuses.add(status);
+        taken.push(n);
+      }
+    })();
+    for (let i = 0; i < 3; i++) {
+      await page.reload();
+      assert.equal(await uuidOf(page), uuid);
+    }
+    reporting = false;
+    await reports;
+    await page.waitForFunction(`window.got.length >= ${taken.length}`);
+    assert.deepEqual(await gotBy(page), taken);
+    assert.deepEqual([...statuses].sort(), ["held", "sent"]);
+  });
+
+  test("a duplicated tab is a new page and leaves the first alone", async (t) => {
+    const { page, backend } = await setUp(t);
+    const uuid = await uuidOf(page);
+    // After a reload the first tab has left something behind once; a copy of its storage must not hold it any more.
+    await page.reload();
+    assert.equal(await uuidOf(page), uuid);
+    const [second] = await Promise.all([page.waitForEvent("popup"), page.evaluate("window.open(location.href), 0")]);
+    assert.notEqual(await uuidOf(second), uuid);
+    assert.equal((await backend.feedback(uuid, "for the first", { wait: "page" })).status, "delivered");
+    assert.deepEqual(await gotBy(page), ["for the first"]);
+    assert.deepEqual(await gotBy(second), []);
+    assert.deepEqual(await page.evaluate("window.hub.connected"), true);
+  });
+
+  test("a page that is left and returned to, from the browser's cache or not, is the same page", async (t) => {
+    const { page, origin, backend } = await setUp(t);
+    const uuid = await uuidOf(page);
+    await page.goto(`${origin}/elsewhere`);
+    assert.notEqual(await uuidOf(page), uuid, "another page in the same tab is another page");
+    const away = backend.feedback(uuid, "while away", { wait: "page" });
+    await page.goBack();
+    assert.equal((await away).status, "delivered");
+    assert.equal(await uuidOf(page), uuid);
+    assert.ok((await gotBy(page)).includes("while away"));
+  });
+
+  test("[RES-2] closing the tab frees the page after reloadGrace, and until then senders learn that it is held", async (t) => {
+    const { hub, page, backend } = await setUp(t, { reloadGrace: 500 });
+    const uuid = await uuidOf(page);
+    await page.close();
+    const away = hub.log.untilLine("peer.away");
+    assert.equal((await away).why, "going-away");
+    assert.equal((await backend.feedback(uuid, "anybody there?")).status, "held");
+    assert.equal((await backend.feedback(uuid, "really?", { wait: "page" })).status, "gone");
+    assert.equal((await backend.feedback(uuid, "hello?")).status, "gone");
+  });
+});
