@@ -44,9 +44,16 @@ function startJob(folder: string, peer: Peer, hub: AppHub, ended: () => void): (
     complaint = (complaint + bytes.toString()).slice(-500);
   });
   job.once("error", (error) => hub.log.error("demo.failed", { error: error.message }));
-  job.once("close", (code) => {
+  job.once("close", (code, signal) => {
     ended();
-    if (code) hub.log.warn("demo.failed", { code, complaint });
+    if (code === 0 || job.killed) return;
+    hub.log.warn("demo.failed", { code, signal, complaint });
+    tellFailure(peer, code === null ? `ended by ${signal}` : `exit code ${code}`);
   });
   return () => job.kill();
+}
+
+/** The page waits for the job's last report, which will not come. What it complained of stands in the log: it names paths. */
+function tellFailure(peer: Peer, how: string): void {
+  peer.send({ opcode: "feedback", message: { failed: `The job failed (${how}). The hub's log says why.` } });
 }

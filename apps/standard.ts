@@ -31,7 +31,7 @@ export function standard(): App {
 function forwarded(packet: Packet, fromUUID?: string): Packet {
   const out: Packet = { opcode: packet.opcode };
   for (const field of Object.keys(packet)) {
-    if (!NOT_FORWARDED.has(field) && field !== "__proto__") out[field] = packet[field];
+    if (!NOT_FORWARDED.has(field)) out[field] = packet[field];
   }
   if (fromUUID !== undefined) out.fromUUID = fromUUID;
   return out;

@@ -7,7 +7,11 @@ const USAGE = `signalbox, a hub between backend processes and browser pages
   signalbox send feedback UUID TEXT     report to the page that has this UUID
   signalbox send broadcast TEXT         tell all pages
   signalbox help [serve|send]           more about it
+  signalbox version                     which one this is
 `;
+
+/** Wrong usage. */
+const EXIT_USAGE = 2;
 
 const COMMANDS: Readonly<Record<string, (argv: string[]) => Promise<number>>> = {
   async serve(argv) {
@@ -20,11 +24,30 @@ const COMMANDS: Readonly<Record<string, (argv: string[]) => Promise<number>>> = 
     return send(argv);
   },
   async help([topic]) {
-    if (topic === "send") process.stdout.write((await import("../tcp-client/send.js")).USAGE);
-    else process.stdout.write(topic === "serve" ? serveHelp() : USAGE);
+    const text = topic === undefined ? USAGE : await TOPICS[topic]?.();
+    if (text === undefined) return wrong(`unknown topic \`${topic}\``);
+    process.stdout.write(text);
+    return 0;
+  },
+  async version() {
+    process.stdout.write(`${(await import("../server/config.js")).readVersion()}\n`);
     return 0;
   },
 };
+
+/** What `help` knows more about. */
+const TOPICS: Readonly<Record<string, (() => Promise<string>) | undefined>> = Object.assign(Object.create(null), {
+  serve: async () => serveHelp(),
+  send: async () => (await import("../tcp-client/send.js")).USAGE,
+});
+
+/** Flags that stand for commands. */
+const FLAGS: Readonly<Record<string, string | undefined>> = { "--help": "help", "-h": "help", "--version": "version" };
+
+function wrong(complaint: string): number {
+  process.stderr.write(`signalbox: ${complaint}\n\n${USAGE}`);
+  return EXIT_USAGE;
+}
 
 function serveHelp(): string {
   const rows = OPTION_NAMES.map((name) => {
@@ -46,14 +69,13 @@ ${rows.join("")}`;
 }
 
 async function main(): Promise<number> {
-  const [first = "serve", ...rest] = process.argv.slice(2);
-  if (first === "--help" || first === "-h") return COMMANDS.help?.([]) ?? 0;
+  const [given = "serve", ...rest] = process.argv.slice(2);
+  const first = FLAGS[given] ?? given;
   if (first.startsWith("-")) return COMMANDS.serve?.([first, ...rest]) ?? 0;
   const command = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
-  if (command && (rest[0] === "--help" || rest[0] === "-h")) return COMMANDS.help?.([first]) ?? 0;
-  if (command) return command(rest);
-  process.stderr.write(`signalbox: unknown command \`${first}\`\n\n${USAGE}`);
-  return 2;
+  if (command === undefined) return wrong(`unknown command \`${first}\``);
+  const helpWanted = rest[0] === "--help" || rest[0] === "-h";
+  return helpWanted ? (COMMANDS.help?.(first in TOPICS ? [first] : []) ?? 0) : command(rest);
 }
 
 try {

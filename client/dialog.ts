@@ -1,4 +1,16 @@
-import { CHUNK_SIZE, CLOSE, type Close, type Next, type Packet, parsePacket, Queue, type Ready, SendWindow } from "../protocol/index.js";
+import {
+  CHUNK_OVERHEAD,
+  CHUNK_SIZE,
+  CLOSE,
+  type Close,
+  type Next,
+  type Packet,
+  parsePacket,
+  Queue,
+  type Ready,
+  SendWindow,
+  utf8Length,
+} from "../protocol/index.js";
 import { ClosedError, RefusedError } from "./errors.js";
 import { type After, after as afterTimeout, SeenReporter } from "./seen.js";
 import { SentTexts } from "./sent.js";
@@ -49,6 +61,9 @@ export class ClientDialog {
   /** The page was loaded anew and has nothing to send again. */
   #reload = false;
   #leaving = false;
+  /** What the hub takes at the most, in bytes. */
+  #maxMessage = Number.POSITIVE_INFINITY;
+  readonly #chunkSize: number;
   readonly #window: SendWindow;
   readonly #sent = new SentTexts();
   /** Where the texts under way stand among all that were sent: an answer shows that the hub has counted them. */
@@ -63,8 +78,17 @@ export class ClientDialog {
     private readonly events: DialogEvents,
     { chunkSize = CHUNK_SIZE, after = afterTimeout }: { chunkSize?: number; after?: After } = {},
   ) {
+    this.#chunkSize = chunkSize;
     this.#window = new SendWindow(chunkSize);
     this.#seen = new SeenReporter((n) => this.#saySeen(n), after);
+  }
+
+  /** Answers that came, over all connections. */
+  answers = 0;
+
+  /** Messages without an answer. */
+  get unanswered(): number {
+    return this.#window.unanswered;
   }
 
   /** What would take this page up again now, if anything does. */
@@ -110,7 +134,15 @@ export class ClientDialog {
         if (error) reject(new RefusedError(error.code, error.message));
         else resolve(outcome);
       };
-      this.#window.push(JSON.stringify(packet), settle, reject);
+      const text = JSON.stringify(packet);
+      const bytes = utf8Length(text);
+      if (bytes > this.#maxMessage) {
+        reject(new RefusedError("too-big", `Expected a message of at most \`maxMessage\` ${this.#maxMessage} bytes, got ${bytes}.`));
+        return;
+      }
+      // Each piece costs something beside its bytes: at the very limit a message only fits in one.
+      const overhead = (Math.ceil(text.length / this.#chunkSize) + 1) * CHUNK_OVERHEAD;
+      this.#window.push(text, settle, reject, bytes + overhead > this.#maxMessage);
       this.#pump();
     });
   }
@@ -160,6 +192,7 @@ export class ClientDialog {
     else if (before !== undefined) this.abandon(1006, `The hub has a new page for this one: ${ready.reason}.`);
     this.#reload = false;
     this.#resume = ready.resume;
+    this.#maxMessage = ready.limits?.maxMessage ?? Number.POSITIVE_INFINITY;
     this.#window.credit = ready.window - this.#owed;
     this.#ready = true;
     this.events.ready(ready);
@@ -179,6 +212,7 @@ export class ClientDialog {
   }
 
   #answered(next: Next): void {
+    this.answers++;
     if (this.#owed > 0) {
       this.#owed--;
       this.#window.credit++;

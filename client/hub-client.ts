@@ -28,6 +28,12 @@ export interface MessageFields {
 
 const WINDOW = 32;
 const CONNECT_TIMEOUT = 30_000;
+/** For one try to become a connection, ms: as long as the hub waits for a hello. */
+const HANDSHAKE = 10_000;
+/** A connection that stood for so long, ms, was a good one: the next pause is short again. */
+const STABLE = 10_000;
+/** Between looks whether a hub that was told `quit` goes on answering, ms. */
+const LAST_CALL = 35_000;
 
 /** A packet that the hub pushed. The type of the event is the packet's opcode; `message` events bring every packet. */
 export class PushEvent extends Event {
@@ -93,6 +99,12 @@ export class HubClient extends TypedEventTarget {
   #farewell: Close | undefined;
   #over = false;
   #retry: unknown;
+  /** Runs while something is expected of the hub that a living one does soon. */
+  #impatient: unknown;
+  #readyAt = 0;
+  #answersBefore = 0;
+  /** Pushes that came before whoever waits for `connect` could listen. */
+  #early: Packet[] | undefined = [];
   #giveUp: unknown;
   #grace = 0;
   readonly #dialog: ClientDialog;
@@ -130,6 +142,8 @@ export class HubClient extends TypedEventTarget {
     if (CREDIT_FREE.has(packet.opcode)) {
       return Promise.reject(new TypeError(`\`${packet.opcode}\` has no answer to wait for: use \`say\`.`));
     }
+    // Who sends has said what it wants to hear: an answer must not overtake what came before it.
+    this.#listenersAreThere();
     if (!this.#over && (this.connected || this.#giveUp !== undefined)) return this.#dialog.send(packet);
     return Promise.reject(new ClosedError(CLOSE.lost.code, "Not connected to the hub."));
   }
@@ -164,16 +178,28 @@ export class HubClient extends TypedEventTarget {
     this.#over = true;
     clearTimeout(this.#retry);
     clearTimeout(this.#giveUp);
-    if (this.connected) this.#dialog.quit();
-    else {
+    if (this.connected) {
+      this.#dialog.quit();
+      this.#lastCall();
+    } else {
+      clearTimeout(this.#impatient);
       this.#wire?.close();
       this.#dialog.abandon(CLOSE.normal.code, "The client was closed.");
     }
   }
 
+  /** A hub that has vanished does not answer `quit`: after a while without progress the wire is closed all the same. */
+  #lastCall(before = -1): void {
+    const left = this.#dialog.unanswered;
+    if (left === before) this.#wire?.close();
+    else this.#impatient = setTimeout(() => this.#lastCall(left), LAST_CALL);
+  }
+
   #open(): void {
     this.#retry = undefined;
     this.#farewell = undefined;
+    clearTimeout(this.#impatient);
+    this.#impatient = setTimeout(() => this.#wire?.close(), HANDSHAKE);
     const wire = this.openWire({
       open: () => void this.#sayHello(wire),
       text: (text) => this.#dialog.receive(text),
@@ -197,16 +223,29 @@ export class HubClient extends TypedEventTarget {
     const again = this.uuid !== "";
     clearTimeout(this.#giveUp);
     this.#giveUp = undefined;
-    this.#backoff.reset();
+    this.#readyAt = Date.now();
+    this.#answersBefore = this.#dialog.answers;
     this.#grace = ready.grace ?? 0;
     this.uuid = ready.uuid;
     this.connected = true;
+    clearTimeout(this.#impatient);
+    if (!again) setTimeout(() => this.#listenersAreThere(), 0);
     this.dispatchEvent(new ReadyEvent("ready", ready));
     if (ready.resumed) this.dispatchEvent(new ReadyEvent("resumed", ready));
     else if (again || ready.reason) this.dispatchEvent(new ReadyEvent("fresh", ready));
   }
 
+  #listenersAreThere(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const packet of early) this.#onPush(packet);
+  }
+
   #onPush(packet: Packet): void {
+    if (this.#early) {
+      this.#early.push(packet);
+      return;
+    }
     const say = (reply: Packet): void => this.say(reply);
     this.dispatchEvent(new PushEvent("message", packet, say));
     if (packet.opcode !== "message") this.dispatchEvent(new PushEvent(packet.opcode, packet, say));
@@ -216,8 +255,12 @@ export class HubClient extends TypedEventTarget {
     // The packet says it better than the frame, and a TCP wire has no frame.
     const code = this.#farewell?.code ?? wireCode;
     const reason = this.#farewell?.error ?? (wireReason || "The connection to the hub ended.");
+    // Only a connection that was of use, or has stood for a while, shows that all is well again.
+    const useful = this.#dialog.answers > this.#answersBefore || Date.now() - this.#readyAt > STABLE;
+    if (this.connected && useful) this.#backoff.reset();
     this.connected = false;
     this.#wire = undefined;
+    clearTimeout(this.#impatient);
     if (!this.#over && !mayReconnect(code)) this.#over = true;
     const retryIn = this.#over ? undefined : this.#backoff.next();
     this.#dialog.closed(code, reason);
@@ -242,13 +285,16 @@ export function helloOf({ window = WINDOW, ident, tags, token }: ClientOptions, 
   return async () => ({ window, ident, tags, token: typeof token === "function" ? await token() : token, ...more });
 }
 
+/** A browser does not tell its page why a handshake was refused. */
+const HINT = " Is it running, and is this page's origin one of its `origins`? Its log says.";
+
 /** Settles when the client is ready; rejects where the hub will not have it, or does not answer in time. */
 export function untilReady(client: HubClient, { connectTimeout = CONNECT_TIMEOUT }: ClientOptions): Promise<HubClient> {
   return new Promise((resolve, reject) => {
     let last = "nothing was heard of it";
     const timer =
       connectTimeout > 0
-        ? setTimeout(() => fail(CLOSE.lost.code, `No connection to the hub within ${connectTimeout} ms: ${last}`), connectTimeout)
+        ? setTimeout(() => fail(CLOSE.lost.code, `No connection to the hub within ${connectTimeout} ms: ${last}${HINT}`), connectTimeout)
         : undefined;
     const onReady = (): void => {
       settle();

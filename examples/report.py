@@ -4,29 +4,34 @@ import json
 import socket
 import sys
 
-uuid = sys.argv[1]
-address = (sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1", int(sys.argv[3]) if len(sys.argv) > 3 else 8097)
-
 
 class Hub:
     """One packet a line, one answer a line."""
 
-    def __init__(self, address):
-        self.lines = socket.create_connection(address, timeout=10).makefile("rw", encoding="utf-8", newline="\n")
+    def __init__(self, host, port):
+        self.lines = socket.create_connection((host, port), timeout=10).makefile("rw", encoding="utf-8", newline="\n")
 
     def ask(self, **packet):
+        self.say(**packet)
+        return json.loads(self.lines.readline() or sys.exit("The hub closed the connection."))
+
+    def say(self, **packet):
         self.lines.write(json.dumps(packet) + "\n")
         self.lines.flush()
-        answer = json.loads(self.lines.readline())
-        if answer.get("status") == "refused":
-            raise RuntimeError(answer["error"]["message"])
-        return answer
 
 
-hub = Hub(address)
+if len(sys.argv) < 2:
+    sys.exit("usage: report.py UUID [HOST PORT]")
+uuid, host, port = (sys.argv[1:] + ["127.0.0.1", "8097"][len(sys.argv) - 2 :])[:3]
+
+try:
+    hub = Hub(host, int(port))
+except OSError as error:
+    sys.exit(f"No hub at {host}:{port}: {error}")
+
 for step in range(1, 4):
-    answer = hub.ask(opcode="feedback", uuid=uuid, message={"at": step, "of": 3, "text": "Schritt – ä😀"})
-    if answer["status"] == "gone":
-        sys.exit("The page has gone.")
-hub.lines.write('{"opcode":"quit"}\n')
-hub.lines.flush()
+    answer = hub.ask(opcode="feedback", uuid=uuid, message={"percent": step * 100 // 3, "text": f"Schritt {step} – ä😀"})
+    # held: the page is reloading, it gets it then.
+    if answer["status"] not in ("sent", "held"):
+        sys.exit(f"Not sent: {answer['status']} {answer.get('error', {}).get('message', '')}")
+hub.say(opcode="quit")

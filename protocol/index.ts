@@ -9,5 +9,6 @@ export * from "./packets.js";
 export * from "./parse.js";
 export * from "./queue.js";
 export * from "./tags.js";
+export * from "./utf8.js";
 export * from "./window.js";
 export * from "./words.js";

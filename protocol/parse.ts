@@ -21,6 +21,8 @@ export function parsePacket(text: string, maxDepth: number): Packet {
   if (typeof packet.opcode !== "string" || packet.opcode === "") {
     throw new Refusal("bad-message", `Expected \`opcode\` to be a string that is not empty, got ${kindOf(packet.opcode)}.`);
   }
+  // An own key of that name is harmless here, and turns into a prototype wherever somebody copies it [PKT-4].
+  if (Object.hasOwn(packet, "__proto__")) Reflect.deleteProperty(packet, "__proto__");
   return packet;
 }
 
@@ -30,7 +32,7 @@ export function parsePacket(text: string, maxDepth: number): Packet {
  */
 export function refOf(packet: Packet): Ref | undefined {
   const ref = packet.ref;
-  if (ref === undefined || typeof ref === "number") return ref;
+  if (ref === undefined || (typeof ref === "number" && Number.isFinite(ref))) return ref;
   if (typeof ref === "string" && ref.length <= MAX_REF) return ref;
   throw new Refusal("bad-message", `Expected \`ref\` to be a number or a string of at most ${MAX_REF} characters, got ${kindOf(ref)}.`);
 }

@@ -29,5 +29,9 @@ export function tagsOf(value: unknown): Tags {
 }
 
 function isTag(value: unknown): value is string | number | boolean {
-  return typeof value === "number" || typeof value === "boolean" || (typeof value === "string" && value.length <= MAX_NAME);
+  return (
+    (typeof value === "number" && Number.isFinite(value)) ||
+    typeof value === "boolean" ||
+    (typeof value === "string" && value.length <= MAX_NAME)
+  );
 }

@@ -31,8 +31,10 @@ export class SendWindow {
   /** Messages without an answer, sent or not. */
   unanswered = 0;
 
-  push(text: string, settle: (next: Next) => void, fail: (error: Error) => void): void {
-    const texts = text.length > this.chunkSize ? [BUFFER_ON, ...splitChunks(text, this.chunkSize), BUFFER_OFF] : [text];
+  /** @param whole not to be cut, however long */
+  push(text: string, settle: (next: Next) => void, fail: (error: Error) => void, whole = false): void {
+    const cut = text.length > this.chunkSize && !whole;
+    const texts = cut ? [BUFFER_ON, ...splitChunks(text, this.chunkSize), BUFFER_OFF] : [text];
     this.#queue.push({ texts, settle, fail });
     this.unanswered++;
   }
@@ -46,6 +48,9 @@ export class SendWindow {
   take(): string | undefined {
     const message = this.#queue.peek();
     if (message === undefined || this.#underWay.length >= this.credit) return undefined;
+    // A message in pieces waits until nothing is under way: what is under way might ask this client something, and a reply
+    // must not fall between the pieces [CHUNK-6].
+    if (this.#textsOut === 0 && message.texts.length > 1 && this.#underWay.length > 0) return undefined;
     const text = message.texts[this.#textsOut++];
     const last = this.#textsOut === message.texts.length;
     this.#underWay.push({ message, last });

@@ -10,6 +10,18 @@ export interface Clock {
   turn(callback: () => void): void;
 }
 
+/** Settles when the promise does, or after `ms`. */
+export function within(clock: Clock, ms: number, promise: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(ms, resolve);
+    const settled = (): void => {
+      cancel();
+      resolve();
+    };
+    promise.then(settled, settled);
+  });
+}
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, callback) {

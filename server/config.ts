@@ -35,6 +35,12 @@ export async function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv
   return { ...fromFile, ...fromEnvironment(env), ...flags.options };
 }
 
+/** The package's own version. Its `package.json` is two folders above the compiled file. */
+export function readVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
 async function readFile(path: string): Promise<Partial<Options>> {
   const options = path.endsWith(".json") ? readJson(path) : await importDefault(path);
   if (typeof options !== "object" || options === null || Array.isArray(options))
@@ -49,7 +55,7 @@ function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new OptionError(`${path}: ${(error as Error).message}`);
+    throw new OptionError(`${path}: ${reasonOf(error, path)}`);
   }
 }
 
@@ -57,8 +63,16 @@ async function importDefault(path: string): Promise<unknown> {
   try {
     return ((await import(pathToFileURL(path).href)) as { default?: unknown }).default;
   } catch (error) {
-    throw new OptionError(`${path}: ${(error as Error).message}`);
+    throw new OptionError(`${path}: ${reasonOf(error, path)}`);
   }
+}
+
+/** Node's own sentences name the hub's file as the importer, and not what to do about it. */
+function reasonOf(error: unknown, path: string): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (!existsSync(path)) return "no such file.";
+  if (code !== "ERR_MODULE_NOT_FOUND" || !message.includes("'signalbox'")) return message;
+  return `it imports \`signalbox\`, which is not installed in ${dirname(path)}: install signalbox there: npm i /path/to/signalbox.tgz`;
 }
 
 /** Apps named by the path of their module are imported, beside the file that names them. */

@@ -7,8 +7,6 @@ import {
   type Packet,
   parseSeen,
   Queue,
-  quoted,
-  RESERVED,
   type Refusal,
   type Tags,
 } from "../protocol/index.js";
@@ -39,8 +37,8 @@ export interface Host extends MessageHost {
   opened(peer: Connection): void;
   away(peer: Connection, why: string): void;
   back(peer: Connection): void;
-  /** @param opened whether the apps had been told that it came */
-  closed(peer: Connection, why: string, opened: boolean): void;
+  /** Those apps are told that had been told that it came. */
+  closed(peer: Connection, why: string): void;
   /** A new secret with which this page can be taken up again; and: something came from the page that was given the last one. */
   newSecret(peer: Connection): string;
   confirmed(peer: Connection): void;
@@ -94,6 +92,8 @@ export class Connection implements Speaker, Flushable {
   tags: Tags = NO_TAGS;
   /** Texts that came in, for the log. */
   received = 0;
+  /** How many apps of its resource have been told that it came; the hub's own count. */
+  appsTold = 0;
 
   #state: State = "opening";
   #window = 1;
@@ -108,7 +108,6 @@ export class Connection implements Speaker, Flushable {
   #ending: { why: string; kind: CloseName; sentence?: string } = { why: "lost", kind: "lost" };
   /** An end that came while it was becoming reachable. */
   #earlyEnd: (() => void) | undefined;
-  #opened = false;
   #reading = true;
   /** Not started yet: beyond the window, or here before `ready`. */
   readonly #inbox = new Queue<Waiting>();
@@ -183,7 +182,6 @@ export class Connection implements Speaker, Flushable {
 
   #ready(): void {
     if (!this.#to("reachable")) return;
-    this.#opened = true;
     this.host.flusher.urgent(this);
     this.host.opened(this);
     this.#pump();
@@ -343,10 +341,7 @@ export class Connection implements Speaker, Flushable {
   // ── For apps ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   send(packet: Packet, kind?: Kind): boolean {
-    if (typeof packet.opcode !== "string" || packet.opcode === "" || RESERVED.has(packet.opcode)) {
-      throw new TypeError(`Expected a packet with an opcode that does not belong to the dialog, got ${quoted(packet.opcode)}.`);
-    }
-    const pushed = this.push(Frame.of(packet, kind), false);
+    const pushed = this.push(Frame.push(packet, kind), false);
     return pushed === "sent" || pushed === "held";
   }
 
@@ -456,7 +451,7 @@ export class Connection implements Speaker, Flushable {
     this.#messages.dropBuffer();
     this.#inbox.clear();
     this.#questions?.abandon();
-    this.host.closed(this, why, this.#opened);
+    this.host.closed(this, why);
   }
 
   #endBy(error: unknown): void {

@@ -1,3 +1,4 @@
+import { type Packet, quoted, RESERVED } from "../protocol/index.js";
 import type { Budget } from "./budget.js";
 import type { Receipt } from "./receipt.js";
 
@@ -48,6 +49,17 @@ export class Frame {
 
   get text(): string {
     return this.#text ?? (this.#encoding as Encoding).decode(this.#bytes as Buffer);
+  }
+
+  /**
+   * What an app sends without being asked.
+   * @throws TypeError where the packet has no opcode, or one that belongs to the dialog: clients would take it for that
+   */
+  static push(packet: Packet, kind?: Kind): Frame {
+    if (typeof packet.opcode !== "string" || packet.opcode === "" || RESERVED.has(packet.opcode)) {
+      throw new TypeError(`Expected a packet with an opcode that does not belong to the dialog, got ${quoted(packet.opcode)}.`);
+    }
+    return Frame.of(packet, kind);
   }
 
   bytes(encoding: Encoding): Buffer {

@@ -3,7 +3,7 @@ import { Answer, GONE, type Packet, Refusal, refused, type Target } from "../pro
 import type { App, AppHub, BroadcastOptions, FeedbackOptions, Log, MaybePromise, MessageKind } from "./app.js";
 import { AppHost } from "./app-host.js";
 import { Budget } from "./budget.js";
-import type { Clock } from "./clock.js";
+import { type Clock, within } from "./clock.js";
 import type { Address, Cluster, Member, Pages, Reach } from "./cluster/cluster.js";
 import { NOBODY } from "./cluster/cluster.js";
 import { Connection, type Host, type Opening, type Pushed } from "./connection.js";
@@ -87,9 +87,9 @@ export class Hub implements Host, Member {
   /** Lets handlers finish, says `close` to everybody, stops the apps [END-6]. Settles within about twice `stopTimeout`. */
   async stop(reason = "The hub is being restarted."): Promise<void> {
     for (const peer of this.#connections) peer.stop(reason);
-    await this.#within(this.limits.stopTimeout, this.#empty());
+    await within(this.clock, this.limits.stopTimeout, this.#empty());
     for (const peer of this.#connections) peer.fault("restart", reason, "stop");
-    await this.#within(this.limits.stopTimeout, Promise.all([...this.#hosts.values()].map((host) => host.stop())));
+    await within(this.clock, this.limits.stopTimeout, Promise.all([...this.#hosts.values()].map((host) => host.stop())));
     this.#cancelTick?.();
     await this.#cluster.leave(this);
   }
@@ -149,7 +149,12 @@ export class Hub implements Host, Member {
     const { id: conn, kind, path, ident, address, dialect } = peer;
     // The UUID is the permission to send to it; eight characters name it as well, and permit nothing.
     this.log.info("peer.opened", { conn, kind, path, uuid: peer.uuid.slice(0, 8), ident, ip: address, dialect: dialect.name });
-    for (const host of peer.resource.hosts) host.opened(peer);
+    for (const host of peer.resource.hosts) {
+      // One of them may have closed it: the rest never hears of it.
+      if (peer.state === "closed") return;
+      peer.appsTold++;
+      host.opened(peer);
+    }
   }
 
   away(peer: Connection, why: string): void {
@@ -173,14 +178,14 @@ export class Hub implements Host, Member {
     this.#sessions.confirm(peer);
   }
 
-  closed(peer: Connection, why: string, opened: boolean): void {
+  closed(peer: Connection, why: string): void {
     this.#held.delete(peer);
     this.#sessions.end(peer, why === "slow" ? "overflow" : "expired");
     this.#connections.delete(peer);
     this.#watched.delete(peer);
     const { id: conn, kind, path, ident, address: ip, received, sent: out, refused: no } = peer;
     this.log.info("peer.closed", { conn, kind, path, ident, ip, why, received, sent: out, refused: no });
-    if (opened) for (const host of peer.resource.hosts) host.closed(peer, why);
+    for (const host of peer.resource.hosts.slice(0, peer.appsTold)) host.closed(peer, why);
     if (this.#connections.size === 0) this.#whenEmpty?.();
   }
 
@@ -208,16 +213,16 @@ export class Hub implements Host, Member {
 
   feedback(to: Target, packet: Packet, { wait, ...kind }: FeedbackOptions = {}): MaybePromise<Answer> {
     this.#checkBudget();
-    if (!wait) return then(this.#cluster.send(this, to, Frame.of(packet, kindOf(packet, kind))), feedbackAnswer);
+    if (!wait) return then(this.#cluster.send(this, to, Frame.push(packet, kindOf(packet, kind))), feedbackAnswer);
     const receipt = new Receipt();
-    const frame = Frame.of({ ...packet, wait: "page" }, kindOf(packet, kind, receipt));
+    const frame = Frame.push({ ...packet, wait: "page" }, kindOf(packet, kind, receipt));
     return then(this.#cluster.send(this, to, frame), (reach) => receiptAnswer(reach, receipt));
   }
 
   broadcast(packet: Packet, { resource, tags, except, ...kind }: BroadcastOptions = {}): MaybePromise<Answer> {
     this.#checkBudget();
     const to: Pages = { pages: true, resource, tags, except: except?.uuid };
-    return then(this.#cluster.send(this, to, Frame.of(packet, kindOf(packet, kind))), sentAnswer);
+    return then(this.#cluster.send(this, to, Frame.push(packet, kindOf(packet, kind))), sentAnswer);
   }
 
   /** @throws Refusal `over-budget`: more would end in out-of-memory for all */
@@ -279,16 +284,6 @@ export class Hub implements Host, Member {
     if (this.#connections.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#whenEmpty = resolve;
-    });
-  }
-
-  #within(ms: number, promise: Promise<unknown>): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.clock.after(ms, resolve);
-      promise.finally(() => {
-        cancel();
-        resolve();
-      });
     });
   }
 }

@@ -17,8 +17,9 @@ export function createLog({ level, format }: LogSettings): Log {
     transports: [new winston.transports.Stream({ stream: process.stderr })],
     exitOnError: false,
   });
-  // A log that cannot be written is no reason to stop.
-  logger.on("error", () => {});
+  // A log that cannot be written, because the pipe behind it is closed say, is no reason to stop.
+  logger.on("error", ignore);
+  process.stderr.on("error", ignore);
   const at =
     (name: string) =>
     (event: string, fields: LogFields = {}): void => {
@@ -26,6 +27,8 @@ export function createLog({ level, format }: LogSettings): Log {
     };
   return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
 }
+
+function ignore(): void {}
 
 /** JSON escapes C0 by itself; the rest of the control characters is still harmful in a terminal. */
 function jsonLine({ level, message, fields }: winston.Logform.TransformableInfo): string {
@@ -40,5 +43,5 @@ function textLine({ level, message, fields }: winston.Logform.TransformableInfo)
   return escapeControls([new Date().toISOString().slice(11, 19), level, message, ...words].join(" "));
 }
 
-/** For a library that should keep quiet, and for tests. */
+/** For a hub that is a part of something that should keep quiet. */
 export const silentLog: Log = { error() {}, warn() {}, info() {}, debug() {} };

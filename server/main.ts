@@ -6,7 +6,7 @@ import { systemClock } from "./clock.js";
 import type { Cluster } from "./cluster/cluster.js";
 import { MemoryCluster } from "./cluster/memory.js";
 import { Hub } from "./hub.js";
-import { parseListenUrl } from "./listen-url.js";
+import { type ListenUrl, parseListenUrl } from "./listen-url.js";
 import { createLog } from "./log.js";
 import { OptionError, type Options, resolveOptions } from "./options.js";
 import { createPages } from "./pages.js";
@@ -34,6 +34,7 @@ export interface HubSettings extends Partial<Options> {
 export interface RunningHub {
   /** The URLs it listens on, with their real ports. */
   readonly listeners: readonly string[];
+  readonly log: Log;
   /** Stops accepting, lets handlers finish, tells everybody, and settles when all is closed: within 5 s. */
   stop(reason?: string): Promise<void>;
 }
@@ -47,29 +48,26 @@ export async function createHub({ log: givenLog, cluster = new MemoryCluster(), 
   const log = givenLog ?? createLog({ level: options.logLevel, format: options.logFormat });
   const hub = new Hub({ limits: options, clock: systemClock, cluster, log });
   mountAll(hub, options);
-  const transports = options.listen.map((url) => createTransport(hub, url, options));
-  await hub.start();
+  const urls = options.listen.map((text) => ({ text, url: parseListenUrl(text) }));
+  const transports: Transport[] = [];
   try {
+    for (const { text, url } of urls) transports.push(createTransport(hub, text, url, options));
+    await hub.start();
     const listeners: string[] = [];
     for (const transport of transports) listeners.push(await transport.listen());
     hub.listeners = listeners;
     for (const url of listeners) log.info("listener.up", { url });
   } catch (error) {
-    for (const transport of transports) {
-      transport.stopAccepting();
-      transport.close();
-    }
-    await hub.stop();
+    await stopAll(hub, transports);
     throw error;
   }
-  return {
-    listeners: hub.listeners,
-    async stop(reason) {
-      for (const transport of transports) transport.stopAccepting();
-      await hub.stop(reason);
-      for (const transport of transports) transport.close();
-    },
-  };
+  return { listeners: hub.listeners, log, stop: (reason) => stopAll(hub, transports, reason) };
+}
+
+async function stopAll(hub: Hub, transports: readonly Transport[], reason?: string): Promise<void> {
+  for (const transport of transports) transport.stopAccepting();
+  await hub.stop(reason);
+  await Promise.all(transports.map((transport) => transport.close()));
 }
 
 function mountAll(hub: Hub, options: Options): void {
@@ -93,11 +91,11 @@ function appsOf(pattern: string, given: unknown): App[] {
 interface Transport {
   listen(): Promise<string>;
   stopAccepting(): void;
-  close(): void;
+  /** Settles when all its sockets are closed: by themselves, or by force after a second. */
+  close(): Promise<void>;
 }
 
-function createTransport(hub: Hub, text: string, options: Options): Transport {
-  const url = parseListenUrl(text);
+function createTransport(hub: Hub, text: string, url: ListenUrl, options: Options): Transport {
   const { origins, allowedHosts, backendKey } = options;
   if (url.scheme === "unix") return new TcpTransport(hub, { at: { path: url.path }, tls: undefined, backendKey });
   const tls = url.scheme === "wss" || url.scheme === "tls" ? readTls(text, options) : undefined;

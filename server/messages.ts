@@ -87,6 +87,8 @@ export class Messages {
    * @throws Fault where the peer may not go on
    */
   start(text: string | Refusal, bytes: number): void {
+    // A piece that cannot be read leaves a hole in its message.
+    if (text instanceof Refusal && this.#joiner) throw new Fault("bad-utf8", text.message);
     if (text instanceof Refusal) this.#refuse(text, { ...UNNAMED, plain: this.speaker.dialect.name === "words" });
     else if (this.#joiner) this.#piece(this.#joiner, text, bytes);
     else if (this.speaker.dialect.chunks && text === BUFFER_ON) this.#bufferOn();
@@ -111,7 +113,7 @@ export class Messages {
     if (text instanceof Refusal || this.#joiner !== undefined) return undefined;
     try {
       const spoken = this.#parse(text);
-      return CREDIT_FREE.has(spoken.packet.opcode) ? spoken : undefined;
+      return this.#needsNoCredit(spoken.packet) ? spoken : undefined;
     } catch {
       return undefined; // Malformed: that is said when its turn comes.
     }
@@ -169,7 +171,7 @@ export class Messages {
     let asked: Asked = { ...UNNAMED, plain: this.speaker.dialect.name === "words" && !text.startsWith("{") };
     try {
       const spoken = this.#parse(text);
-      if (CREDIT_FREE.has(spoken.packet.opcode)) {
+      if (this.#needsNoCredit(spoken.packet)) {
         this.#creditFree(spoken);
         return;
       }
@@ -223,14 +225,22 @@ export class Messages {
       else if (packet.opcode === "reply") this.speaker.reply(packet);
       else this.#creditFreeByApp(packet);
     } catch (error) {
-      const { detail } = this.#failure(packet.opcode, error);
-      this.output.push(Frame.of({ opcode: packet.opcode, status: "refused", ...detail }), false);
+      this.#refuseCreditFree(packet.opcode, error);
     }
+  }
+
+  #refuseCreditFree(opcode: string, error: unknown): void {
+    this.output.push(Frame.of({ opcode, status: "refused", ...this.#failure(opcode, error).detail }), false);
+  }
+
+  /** Who takes no pushes could not be told otherwise: to such a peer these are messages like all others [NEXT-6]. */
+  #needsNoCredit({ opcode }: Packet): boolean {
+    return CREDIT_FREE.has(opcode) && (this.speaker.takesPushes || opcode === "quit");
   }
 
   #creditFreeByApp(packet: Packet): void {
     const value = this.speaker.resource.handle(packet, this.speaker);
-    if (isThenable(value)) value.then(undefined, (error) => this.#failure(packet.opcode, error));
+    if (isThenable(value)) value.then(undefined, (error) => this.#refuseCreditFree(packet.opcode, error));
   }
 
   #quit(plain: boolean): void {

@@ -241,7 +241,13 @@ export function resolveOptions(given: Partial<Options>): Options {
       `Expected \`maxQueued\` to be at least \`maxMessage\` + ${QUEUE_MARGIN} = ${all.maxMessage + QUEUE_MARGIN} (bytes), got \`${all.maxQueued}\`.`,
     );
   }
+  for (const origin of all.origins) checkOrigin(origin);
   return { ...all };
+}
+
+function checkOrigin(origin: string): void {
+  if (origin === "*" || (/^https?:\/\/[^/?#@\s]+\/?$/i.test(origin) && URL.canParse(origin))) return;
+  throw new OptionError(`Expected \`origins\` to be like http://host:port, or *, got ${quoted(origin)}.`);
 }
 
 function checkName(name: string): asserts name is OptionName {

@@ -30,7 +30,11 @@ export class Questions {
           reject(error);
         },
       });
-      say(ask);
+      try {
+        say(ask);
+      } catch (error) {
+        this.#close(ask)?.abandon(error as Error);
+      }
     });
   }
 

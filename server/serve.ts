@@ -1,5 +1,6 @@
 import { loadConfig } from "./config.js";
 import { createHub, type RunningHub } from "./main.js";
+import { shownError } from "./shown-error.js";
 
 const HELP_PAGE = "ws";
 
@@ -9,6 +10,7 @@ export async function serve(argv: readonly string[]): Promise<void> {
   const hub = await createHub(options);
   // Before it says that it is ready: whoever reads that may stop it at once.
   const signal = untilSignal();
+  survive(hub);
   process.stdout.write(`signalbox ready ${hub.listeners.join(" ")}\n`);
   if (options.demo) sayWhereToLook(hub);
   await signal;
@@ -29,5 +31,20 @@ function untilSignal(): Promise<void> {
     process.once("SIGINT", () => resolve());
     // The terminal went away: for a service that is no reason to stop.
     process.on("SIGHUP", () => {});
+  });
+}
+
+/**
+ * An app's promise that nobody awaits is that app's fault and hurts nobody else. What is thrown outside of any handler may
+ * have left anything half done: it is logged, everybody is told, and the process ends for its supervisor to start it anew.
+ */
+function survive(hub: RunningHub): void {
+  process.stdout.on("error", () => {});
+  process.on("unhandledRejection", (error) =>
+    hub.log.error("app.failed", { during: "a promise that nobody awaits", ...shownError(error) }),
+  );
+  process.on("uncaughtException", (error) => {
+    hub.log.error("hub.crashed", shownError(error));
+    void hub.stop("The hub failed.").finally(() => process.exit(1));
   });
 }

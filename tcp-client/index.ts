@@ -33,11 +33,15 @@ export async function connect(url: string = DEFAULT_HUB, options: BackendOptions
 
 /** A line has no limit of its own here: the hub is trusted, and never sends more than its own `maxQueued`. */
 const MAX_LINE = 2 ** 30;
+/** Silence after which the operating system asks whether the other end is there, ms: the hub's own interval. */
+const KEEP_ALIVE = 20_000;
 
 function openLines(socket: Socket, events: WireEvents): Wire {
   const framer = new LineFramer(MAX_LINE);
   let reason = "";
   socket.setNoDelay(true);
+  // A hub that has vanished without a word is noticed by the operating system.
+  socket.setKeepAlive(true, KEEP_ALIVE);
   socket.once("connect", () => events.open());
   socket.on("data", (bytes) => {
     for (let found = framer.next(bytes, 0); found; found = framer.next(bytes, found.offset)) {
@@ -45,7 +49,7 @@ function openLines(socket: Socket, events: WireEvents): Wire {
     }
   });
   socket.on("error", (error) => {
-    reason = error.message;
+    reason = error.message || (error as NodeJS.ErrnoException).code || "";
   });
   socket.on("close", () => events.closed(CLOSE.lost.code, reason));
   return { send: (text) => void socket.write(`${text}\n`), close: () => void socket.destroy() };

@@ -5,24 +5,25 @@ import { ClosedError, connect, DEFAULT_HUB, type HubClient, type Outcome, Refuse
 export const USAGE = `signalbox send [--hub URL] feedback UUID TEXT
 signalbox send [--hub URL] broadcast TEXT
 
-TEXT may be several words; \`-\` sends each line of standard input. URL is tcp://HOST:PORT or unix:PATH; default:
-SIGNALBOX_HUB, or ${DEFAULT_HUB}. The key of a hub on another host: SIGNALBOX_BACKEND_KEY.
+TEXT may be several words; \`-\` sends each line of standard input. A text with the word --hub in it stands behind \`--\`.
+URL is tcp://HOST:PORT or unix:PATH; default: SIGNALBOX_HUB, or ${DEFAULT_HUB}.
+The key of a hub on another host: SIGNALBOX_BACKEND_KEY.
 
-Prints what became of it. Exit code: 0 sent · 1 no connection · 2 wrong usage · 3 gone, nobody has that UUID · 4 refused
+Prints what became of it. Exit code: 0 sent, or held for a page that is reloading · 1 no connection · 2 wrong usage ·
+3 gone, nobody has that UUID · 4 refused
 `;
 
 const EXIT = { sent: 0, unreachable: 1, usage: 2, gone: 3, refused: 4 } as const;
 /** A shell script wants to go on: a hub that does not answer by then is not there. */
 const CONNECT_TIMEOUT = 5_000;
 
+/** Says what is wrong with the command line. */
+class UsageError extends Error {}
+
 /** `signalbox send`. @returns the exit code */
 export async function send(argv: readonly string[]): Promise<number> {
-  const call = parseCall(argv);
-  if (call === undefined) {
-    process.stderr.write(USAGE);
-    return EXIT.usage;
-  }
   try {
+    const call = parseCall(argv);
     return await sendBy(await connect(call.hub, { connectTimeout: CONNECT_TIMEOUT }), call);
   } catch (error) {
     return fail(error);
@@ -35,25 +36,43 @@ interface Call {
   readonly text: string;
 }
 
-function parseCall(argv: readonly string[]): Call | undefined {
-  let parsed: ReturnType<typeof parse>;
-  try {
-    parsed = parse(argv);
-  } catch {
-    return undefined;
-  }
-  const [command, ...words] = parsed.positionals;
-  const hub = parsed.values.hub ?? process.env.SIGNALBOX_HUB ?? DEFAULT_HUB;
-  if (command === "broadcast" && words.length > 0) return { hub, uuid: undefined, text: words.join(" ") };
-  if (command === "feedback" && words.length > 1) return { hub, uuid: words[0], text: words.slice(1).join(" ") };
-  return undefined;
+/** Words in front of the command are flags, words behind it are text. */
+function parseCall(argv: readonly string[]): Call {
+  const at = argv.findIndex((word) => word === "feedback" || word === "broadcast");
+  const hub = parseHub(at === -1 ? argv : argv.slice(0, at));
+  if (at === -1) throw new UsageError("Expected `feedback` or `broadcast`.");
+  const [command, ...words] = argv.slice(at);
+  if (command === "broadcast") return { hub, uuid: undefined, text: parseText(words) };
+  const [uuid, ...rest] = words;
+  if (uuid === undefined) throw new UsageError("Expected the UUID of a page behind `feedback`.");
+  return { hub, uuid, text: parseText(rest) };
 }
 
-function parse(argv: readonly string[]) {
-  // A text may start with a dash: what stands behind the command is taken as it is.
-  const command = argv.findIndex((word) => word === "feedback" || word === "broadcast");
-  const args = command === -1 ? [...argv] : [...argv.slice(0, command), "--", ...argv.slice(command)];
-  return parseArgs({ args, options: { hub: { type: "string" } }, allowPositionals: true });
+/** @throws UsageError where anything but `--hub URL` stands there, or no command follows */
+function parseHub(argv: readonly string[]): string {
+  const { values, positionals } = parseFlags(argv);
+  const [word] = positionals;
+  if (word !== undefined) throw new UsageError(`Expected \`feedback\` or \`broadcast\`, got \`${word}\`.`);
+  return values.hub ?? process.env.SIGNALBOX_HUB ?? DEFAULT_HUB;
+}
+
+function parseFlags(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options: { hub: { type: "string" } }, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+/**
+ * A text may start with a dash. `--hub` alone is most likely meant as the flag, and would go to the page unnoticed while
+ * the message goes to the wrong hub: who means it says `--` first.
+ */
+function parseText(words: readonly string[]): string {
+  const text = words[0] === "--" ? words.slice(1) : words;
+  if (text.length === 0) throw new UsageError("Expected a text.");
+  if (text === words && words.includes("--hub")) throw new UsageError("`--hub` stands in front of the command; as text: behind `--`.");
+  return text.join(" ");
 }
 
 async function sendBy(hub: HubClient, call: Call): Promise<number> {
@@ -71,19 +90,26 @@ async function sendAll(hub: HubClient, { uuid, text }: Call): Promise<number> {
   if (text !== "-") return report(await one(text));
   let worst: number = EXIT.sent;
   for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
-    worst = Math.max(worst, report(await one(line)));
+    worst = Math.max(worst, await one(line).then(report, complain));
   }
   return worst;
 }
 
-function report({ status, n }: Outcome): number {
-  process.stdout.write(`${status}${n === undefined ? "" : ` ${n}`}\n`);
+function report({ status, n, held }: Outcome): number {
+  const count = status === "held" ? held : n;
+  process.stdout.write(`${status}${count === undefined ? "" : ` ${count}`}\n`);
   return status === "gone" ? EXIT.gone : EXIT.sent;
+}
+
+/** One line of many was refused: the others may be better. Without a connection there are no others. */
+function complain(error: unknown): number {
+  if (!(error instanceof RefusedError)) throw error;
+  return fail(error);
 }
 
 function fail(error: unknown): number {
   const { message } = error as Error;
-  process.stderr.write(`signalbox send: ${message}\n`);
+  process.stderr.write(`signalbox send: ${message}\n${error instanceof UsageError ? `\n${USAGE}` : ""}`);
   if (error instanceof RefusedError) return EXIT.refused;
   if (error instanceof ClosedError) return EXIT.unreachable;
   return EXIT.usage;

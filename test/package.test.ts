@@ -22,7 +22,7 @@ describe("the package", () => {
     for (const { types } of Object.values(exports)) assert.ok(existsSync(join(ROOT, types)), types);
   });
 
-  test("contains what the command and the demo need", async () => {
+  test("contains what the command, the demo and the README need, and nothing of the build", async () => {
     const { stdout } = await run("npm", ["pack", "--dry-run", "--ignore-scripts", "--json"]);
     const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
     const paths = new Set(files.map(({ path }) => path));
@@ -31,10 +31,14 @@ describe("the package", () => {
       "dist/web-client/signalbox.js",
       "dist/web-client/demo/index.html",
       "dist/examples/hash-folder.js",
+      "examples/report.sh",
+      "examples/own-page/index.html",
+      "docs/demo.png",
       "PROTOCOL.md",
     ];
     for (const path of needed) assert.ok(paths.has(path as string), `${path} is missing`);
     for (const path of paths) assert.ok(!path.startsWith("dist/test") && !path.startsWith("dist/bench"), path);
+    for (const path of paths) assert.ok(!path.endsWith("tsbuildinfo"), path);
   });
 
   test("the page's module is one file without imports, at most 6 kB gzipped", () => {

@@ -1,10 +1,12 @@
 import { isUtf8 } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";
+import { once } from "node:events";
 import { lstatSync, unlinkSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { Fault, formatWords, JsonScanner, LineFramer, LineTooLong, quoted, Refusal, refused, splitWord } from "../../protocol/index.js";
 import { AddressCounter, isLoopback } from "../address.js";
+import { within } from "../clock.js";
 import type { Connection } from "../connection.js";
 import { type Dialect, jsonDialect, originalDialect, wordsDialect } from "../dialect.js";
 import type { Encoding } from "../frame.js";
@@ -13,6 +15,7 @@ import type { Hub } from "../hub.js";
 import { authority } from "../listen-url.js";
 import { OptionError } from "../options.js";
 import type { Sink } from "../sink.js";
+import { destroyWhenStuck } from "./ending.js";
 
 export interface TcpSettings {
   /** A host and port, or the path of a unix socket. */
@@ -22,8 +25,8 @@ export interface TcpSettings {
   readonly backendKey: string;
 }
 
-/** For the peer to end its side once the hub has ended, ms. */
-const CLOSE_TIMEOUT = 2_000;
+/** For backends to take the goodbye of a hub that stops, ms. */
+const LAST_WORDS = 1_000;
 const HTTP_LINE = / HTTP\/\d(\.\d)?$/;
 const ORIGINAL_FIRST = "php process";
 const ORIGINAL_SECOND = /^GET (\/\S*) HTTP\/\d\.\d$/;
@@ -100,7 +103,9 @@ export class TcpTransport {
     this.#server.close();
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    const closed = [...this.#peers].map((peer) => peer.leave());
+    await within(this.hub.clock, Math.min(LAST_WORDS, this.hub.limits.stopTimeout), Promise.all(closed));
     for (const peer of this.#peers) peer.destroy();
   }
 
@@ -170,8 +175,7 @@ class TcpPeer implements Sink {
     this.socket.end();
     // What still comes is read and dropped: closing over unread bytes would make the kernel take back our last answer.
     this.socket.resume();
-    const cancel = this.hub.clock.after(CLOSE_TIMEOUT, () => this.socket.destroy());
-    this.socket.once("close", cancel);
+    destroyWhenStuck(this.socket, this.hub.clock);
   }
 
   read(on: boolean): void {
@@ -187,6 +191,13 @@ class TcpPeer implements Sink {
 
   destroy(): void {
     this.socket.destroy();
+  }
+
+  /** The hub stops: who has not said a first line is told so, all others have been. Settles when the socket is closed. */
+  leave(): Promise<unknown> {
+    const closed = once(this.socket, "close");
+    if (this.#connection === undefined) this.refuse(new Fault("restart", "The hub is being restarted."));
+    return closed;
   }
 
   /** Ends it before there is a dialog, with the reason as the first and last line. */
@@ -372,16 +383,21 @@ function listenOn(server: Server, at: { host: string; port: number } | { path: s
 
 /** Owner only, from the first moment on; a file left by a hub that died is removed once nobody answers there. */
 async function listenUnix(server: Server, path: string): Promise<void> {
-  const before = process.umask(0o177);
   try {
-    await listenOn(server, { path });
+    await listenPrivately(server, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || !lstatSync(path).isSocket() || (await answers(path))) throw error;
     unlinkSync(path);
-    await listenOn(server, { path });
-  } finally {
-    process.umask(before);
+    await listenPrivately(server, path);
   }
+}
+
+/** The file is made while `listen` is called: the umask of the process is changed for that moment only. */
+function listenPrivately(server: Server, path: string): Promise<void> {
+  const before = process.umask(0o177);
+  const listening = listenOn(server, { path });
+  process.umask(before);
+  return listening;
 }
 
 function answers(path: string): Promise<boolean> {

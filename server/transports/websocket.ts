@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
@@ -5,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer } from "ws";
 import { CLOSE, type CloseName, cutText, Fault, quoted, SUBPROTOCOL } from "../../protocol/index.js";
 import { AddressCounter } from "../address.js";
+import { type Clock, within } from "../clock.js";
 import type { Connection } from "../connection.js";
 import { jsonDialect } from "../dialect.js";
 import { type HelloFields, parseHello } from "../hello.js";
@@ -13,6 +15,7 @@ import { authority } from "../listen-url.js";
 import { hostAllowed, type OriginRules, originAllowed } from "../origin.js";
 import type { Resource } from "../resource.js";
 import type { Sink } from "../sink.js";
+import { destroyWhenStuck } from "./ending.js";
 import { webSocketEncoding } from "./websocket-frame.js";
 
 export interface WebSocketSettings {
@@ -31,8 +34,10 @@ const HEADERS_TIMEOUT = 5_000;
 const MAX_HEADER = 16 * 1024;
 /** For a text protocol with its own chunks; `ws` allows 16 Ki. */
 const MAX_FRAGMENTS = 1_024;
-/** For the peer to answer a close frame, ms. A page that does not read will not. */
-const CLOSE_TIMEOUT = 2_000;
+/** For the peer to answer a close frame at the most, ms, as in `ws`; one that takes nothing is not waited for so long. */
+const CLOSE_TIMEOUT = 30_000;
+/** For pages to take the goodbye of a hub that stops, ms. */
+const LAST_WORDS = 1_000;
 /** Unanswered pings after which a page is gone [END-5]. */
 const MAX_MISSED = 2;
 const MAX_PATH = 1_024;
@@ -78,7 +83,7 @@ export class WebSocketTransport {
   readonly #sockets = new Set<PageSocket>();
   readonly #addresses: AddressCounter;
   readonly #rules: OriginRules;
-  readonly #cancelPing: () => void;
+  #cancelPing: () => void = () => {};
   #handshakes = 0;
   #stopping = false;
 
@@ -86,7 +91,7 @@ export class WebSocketTransport {
     private readonly hub: Hub,
     private readonly settings: WebSocketSettings,
   ) {
-    const { limits, clock } = hub;
+    const { limits } = hub;
     const options = {
       maxHeaderSize: MAX_HEADER,
       headersTimeout: Math.min(HEADERS_TIMEOUT, limits.handshakeTimeout),
@@ -115,7 +120,6 @@ export class WebSocketTransport {
       origins: settings.origins,
       allowedHosts: settings.allowedHosts,
     };
-    this.#cancelPing = clock.every(limits.pingInterval, () => this.#heartbeat());
     this.#http.on(settings.tls ? "secureConnection" : "connection", (socket: Socket) => this.#countHandshake(socket));
     this.#http.on("request", (request: IncomingMessage, response: ServerResponse) => this.#request(request, response));
     this.#http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => this.#upgrade(request, socket as Socket, head));
@@ -132,6 +136,7 @@ export class WebSocketTransport {
     });
     // Running out of file descriptors and the like: the listener recovers by itself.
     this.#http.on("error", (error) => this.hub.log.error("listener.error", { error: error.message }));
+    this.#cancelPing = this.hub.clock.every(this.hub.limits.pingInterval, () => this.#heartbeat());
     const { port } = this.#http.address() as AddressInfo;
     return `${this.settings.tls ? "wss" : "ws"}://${authority(this.settings.host, port)}`;
   }
@@ -142,8 +147,10 @@ export class WebSocketTransport {
     this.#http.closeIdleConnections();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#cancelPing();
+    const closed = [...this.#sockets].map((socket) => once(socket, "close"));
+    await within(this.hub.clock, Math.min(LAST_WORDS, this.hub.limits.stopTimeout), Promise.all(closed));
     for (const socket of this.#sockets) socket.terminate();
     this.#http.closeAllConnections();
   }
@@ -215,7 +222,7 @@ export class WebSocketTransport {
   // ── After it ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #accept(ws: PageSocket, socket: Socket, path: string, address: string): void {
-    const page: Arrival = { ws, sink: new PageSink(ws, socket), path, address };
+    const page: Arrival = { ws, sink: new PageSink(ws, socket, this.hub.clock), path, address };
     this.#sockets.add(ws);
     ws.on("error", ignore);
     ws.on("pong", onPong);
@@ -294,6 +301,7 @@ class PageSink implements Sink {
   constructor(
     private readonly ws: PageSocket,
     private readonly socket: Socket,
+    private readonly clock: Clock,
   ) {}
 
   get bufferedAmount(): number {
@@ -310,6 +318,7 @@ class PageSink implements Sink {
     // The peer's close frame has to be read, whatever stands before it.
     this.ws.resume();
     this.ws.close(code, cutText(reason, MAX_REASON));
+    destroyWhenStuck(this.socket, this.clock);
   }
 
   read(on: boolean): void {

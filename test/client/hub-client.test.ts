@@ -298,20 +298,23 @@ describe("a client of any wire", { timeout: 20_000 }, () => {
     assert.deepEqual({ code, reason, retryIn }, { code: 4404, reason: "No resource.", retryIn: undefined });
   });
 
-  test("the pause grows until there was a connection", async (t) => {
+  test("the pause grows until a connection has stood for a while", async (t) => {
     t.mock.method(Math, "random", () => 0.01);
+    let now = 0;
+    t.mock.method(Date, "now", () => now);
     const { client, wires, opened } = silent();
     const retries: (number | undefined)[] = [];
     client.addEventListener("close", ({ retryIn }) => retries.push(retryIn));
-    for (const ready of [false, false, true, false]) {
+    for (const ready of [false, false, 100, 10_001, false]) {
       const wire = wires.at(-1) as WireEvents;
       if (ready) wire.text('{"opcode":"ready","uuid":"u","window":1,"limits":{},"time":0}');
       const again = opened();
+      now += Number(ready);
       wire.closed(1006, "");
       await again;
     }
     client.close();
-    assert.deepEqual(retries, [2, 4, 2, 4]);
+    assert.deepEqual(retries, [2, 4, 8, 2, 4]);
   });
 
   test("close() while it waits to connect again: it does not", async (t) => {

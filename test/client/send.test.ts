@@ -28,7 +28,8 @@ describe("signalbox send", PARALLEL, () => {
       ["a word may be empty or have blanks", ["a  b", ""], "a  b "],
       ["emoji stay what they are", ["Grüße", "😀"], "Grüße 😀"],
       ["a text may start with a dash", ["-5", "degrees"], "-5 degrees"],
-      ["a text may look like a flag", ["--hub", "is", "down", "--"], "--hub is down --"],
+      ["a text may look like a flag", ["--help", "is", "no", "flag", "--"], "--help is no flag --"],
+      ["a text behind `--` is taken as it is", ["--", "--hub", "is", "down", "--"], "--hub is down --"],
       ["a text may be a command", ["broadcast", "feedback"], "broadcast feedback"],
       ["a text may have line ends", ["one\ntwo"], "one\ntwo"],
     ];
@@ -134,19 +135,28 @@ describe("signalbox send", PARALLEL, () => {
       assert.match(finished.stderr, /^signalbox send: .+\n$/);
     });
 
-    const WRONG: readonly (readonly string[])[] = [
-      [],
-      ["nonsense"],
-      ["broadcast"],
-      ["feedback"],
-      ["feedback", NOBODY],
-      ["--hub"],
-      ["--nonsense", "broadcast", "x"],
-      ["--key", "secret", "broadcast", "x"],
+    const WRONG: readonly (readonly [args: readonly string[], sentence: RegExp])[] = [
+      [[], /Expected `feedback` or `broadcast`\./],
+      [["nonsense"], /Expected `feedback` or `broadcast`, got `nonsense`\./],
+      [["nonsense", "broadcast", "x"], /got `nonsense`/],
+      [["broadcast"], /Expected a text\./],
+      [["broadcast", "--"], /Expected a text\./],
+      [["feedback"], /Expected the UUID of a page/],
+      [["feedback", NOBODY], /Expected a text\./],
+      [["--hub"], /--hub/],
+      [["--nonsense", "broadcast", "x"], /--nonsense/],
+      [["--key", "secret", "broadcast", "x"], /--key/],
+      [["broadcast", "--hub", "tcp://127.0.0.1:1", "x"], /`--hub` stands in front of the command; as text: behind `--`\./],
+      [["feedback", NOBODY, "x", "--hub", "tcp://127.0.0.1:1"], /`--hub` stands in front/],
     ];
-    for (const args of WRONG) {
-      test(`2: wrong usage, and how it is used: ${args.join(" ")}`, async (t) => {
-        assert.deepEqual(await signalbox(t, ["send", ...args]), { code: 2, stdout: "", stderr: USAGE });
+    for (const [args, sentence] of WRONG) {
+      test(`2: wrong usage, what is wrong in one line, and how it is used: ${args.join(" ")}`, async (t) => {
+        const { code, stdout, stderr } = await signalbox(t, ["send", ...args]);
+        assert.deepEqual([code, stdout], [2, ""]);
+        const [first = "", ...rest] = stderr.split("\n");
+        assert.match(first, /^signalbox send: /);
+        assert.match(first, sentence);
+        assert.equal(rest.join("\n"), `\n${USAGE}`);
       });
     }
 
@@ -154,6 +164,14 @@ describe("signalbox send", PARALLEL, () => {
       const { code, stderr } = await signalbox(t, ["send", "--hub", "http://127.0.0.1:8097", "broadcast", "x"]);
       assert.equal(code, 2);
       assert.match(stderr, /tcp:\/\/HOST:PORT.*`http:\/\/127\.0\.0\.1:8097`/);
+    });
+
+    test("0: held, the page is away and may return", async (t) => {
+      const url = await backend.impostor(t, (text, wire) =>
+        wire.say(text.includes("hello") ? GREETING : '{"opcode":"next","fyi":"","status":"held","held":1}'),
+      );
+      const finished = await signalbox(t, ["send", "--hub", url, "feedback", NOBODY, "x"]);
+      assert.deepEqual(finished, { code: 0, stdout: "held 1\n", stderr: "" });
     });
 
     test("3: gone, nobody has that UUID", async (t) => {
@@ -182,6 +200,17 @@ describe("signalbox send", PARALLEL, () => {
       assert.match(stderr, /^signalbox send: Expected exactly one of `uuid`.*\n$/);
     });
 
+    test("4: refused in the middle of standard input; the rest is sent all the same", async (t) => {
+      let count = 0;
+      const url = await backend.impostor(t, (text, wire) => {
+        if (JSON.parse(text).message === undefined) wire.say(GREETING);
+        else if (++count === 2) wire.say('{"opcode":"next","fyi":"","status":"refused","error":{"code":"no","message":"Not this one."}}');
+        else wire.say('{"opcode":"next","fyi":"","status":"sent","n":1}');
+      });
+      const finished = await signalbox(t, ["send", "--hub", url, "feedback", NOBODY, "-"], { input: "one\ntwo\nthree\n" });
+      assert.deepEqual(finished, { code: 4, stdout: "sent 1\nsent 1\n", stderr: "signalbox send: Not this one.\n" });
+    });
+
     test("[OPEN-8] the key comes from the environment alone, and is never printed", async (t) => {
       const { said, finished } = await sendTo(t, wantsKey, { env: { SIGNALBOX_BACKEND_KEY: "s3cret" } });
       assert.equal(said[0]?.token, "s3cret");
@@ -190,9 +219,9 @@ describe("signalbox send", PARALLEL, () => {
     });
 
     test("the codes are those that its usage documents", () => {
-      const codes = /Exit code: (.*)/.exec(USAGE)?.[1] ?? "";
+      const codes = /Exit code: (.*)\n$/s.exec(USAGE)?.[1] ?? "";
       assert.deepEqual(
-        codes.split(" · ").map((each) => each.split(/[ ,]/).slice(0, 2).join(" ")),
+        codes.split(/ ·\s/).map((each) => each.split(/[ ,]/).slice(0, 2).join(" ")),
         ["0 sent", "1 no", "2 wrong", "3 gone", "4 refused"],
       );
     });

@@ -114,8 +114,35 @@ describe("configuration files", () => {
 
   test("a file that is not there is named", async (t) => {
     for (const name of ["missing.js", "missing.json"]) {
-      await assert.rejects(loadConfig(["--config", name], {}, folder(t)), { name: "OptionError", message: new RegExp(name) });
+      await assert.rejects(loadConfig(["--config", name], {}, folder(t)), {
+        name: "OptionError",
+        message: new RegExp(`${name}: no such file\\.$`),
+      });
     }
+  });
+
+  test("an app that is not there is named, and not who imported it", async (t) => {
+    const cwd = folder(t, { "a.json": { resources: { "/orders": "./orders.mjs" } } });
+    await assert.rejects(loadConfig(["--config", "a.json"], {}, cwd), { name: "OptionError", message: /orders\.mjs: no such file\.$/ });
+  });
+
+  test("an app that imports signalbox where it is not installed: what to do is said", async (t) => {
+    const cwd = folder(t, {
+      "a.json": { resources: { "/orders": "./orders.mjs" } },
+      "orders.mjs": 'import { Refusal } from "signalbox"; export default { opcodes: { order() { throw new Refusal("a", "b"); } } };',
+    });
+    await assert.rejects(loadConfig(["--config", "a.json"], {}, cwd), {
+      name: "OptionError",
+      message: /orders\.mjs: .*install signalbox there: npm i \/path\/to\/signalbox\.tgz$/,
+    });
+  });
+
+  test("an app that imports something else that is missing: Node's own sentence", async (t) => {
+    const cwd = folder(t, { "a.json": { resources: { "/orders": "./orders.mjs" } }, "orders.mjs": 'import "no-such-package";' });
+    await assert.rejects(loadConfig(["--config", "a.json"], {}, cwd), {
+      name: "OptionError",
+      message: /Cannot find package 'no-such-package'/,
+    });
   });
 
   test("apps are loaded from beside the file that names them, one or a list, values as they are", async (t) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -7,6 +7,7 @@ import { environmentName, flagName, OPTION_NAMES, OPTIONS } from "../../server/o
 import { USAGE as SEND_USAGE } from "../../tcp-client/send.js";
 import { LineClient } from "../support/line-client.js";
 import { Page } from "../support/page.js";
+import { ROOT } from "../support/process.js";
 import { folder, Signalbox, type Surroundings, signalbox } from "./signalbox.js";
 
 const FREE_PORTS = ["--listen", "ws://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0"];
@@ -291,6 +292,21 @@ describe("signalbox: help", PARALLEL, () => {
   ]) {
     test(`signalbox ${args.join(" ")} is the usage of \`send\``, async (t) => {
       assert.deepEqual(await signalbox(t, args), { code: 0, stdout: SEND_USAGE, stderr: "" });
+    });
+  }
+
+  test("an unknown topic: the commands, on standard error, exit code 2", async (t) => {
+    for (const topic of ["foo", "constructor"]) {
+      const { code, stdout, stderr } = await signalbox(t, ["help", topic]);
+      assert.deepEqual([code, stdout], [2, ""]);
+      assert.match(stderr, new RegExp(`^signalbox: unknown topic \`${topic}\`\n\nsignalbox, `));
+    }
+  });
+
+  for (const word of ["version", "--version"]) {
+    test(`signalbox ${word} prints the version of the package`, async (t) => {
+      const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+      assert.deepEqual(await signalbox(t, [word]), { code: 0, stdout: `${version}\n`, stderr: "" });
     });
   }
 

@@ -56,8 +56,11 @@ class Dialog {
 
   take(): void {
     const underWay = this.#taken - this.#answered;
+    const message = this.#open[this.receiver.messages.length];
+    const beginsInPieces = message !== undefined && message.text.length > CHUNK_SIZE && !this.receiver.insideBuffer;
+    // Before `take`, for it changes what it looks at [CHUNK-6].
+    const mayTake = underWay < this.window.credit && message !== undefined && (!beginsInPieces || underWay === 0);
     const text = this.window.take();
-    const mayTake = underWay < this.window.credit && this.receiver.messages.length < this.#open.length;
     assert.equal(text !== undefined, mayTake, `a text with ${underWay} under way and credit ${this.window.credit}`);
     if (text !== undefined) this.receiver.take(text, this.#taken++);
     assert.equal(this.window.insideBuffer, this.receiver.insideBuffer);

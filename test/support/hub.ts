@@ -41,7 +41,7 @@ export interface TestHub extends RunningHub {
 /** A real hub on free ports of this host, stopped when the test ends. */
 export async function startHub(t: TestContext, settings: HubSettings = {}): Promise<TestHub> {
   const log = new TestLog();
-  const hub = await createHub({ listen: ["ws://127.0.0.1:0", "tcp://127.0.0.1:0"], stopTimeout: 500, log, ...settings });
+  const hub = await createHub({ listen: ["ws://127.0.0.1:0", "tcp://127.0.0.1:0"], stopTimeout: 50, log, ...settings });
   t.after(() => hub.stop());
   const url = (scheme: string): string => hub.listeners.find((each) => each.startsWith(scheme)) ?? `${scheme}://none:0`;
   return { ...hub, log, ws: url("ws"), wsPort: Number(new URL(url("ws")).port), tcpPort: Number(new URL(url("tcp")).port) };
