@@ -11,8 +11,9 @@ export class Arena {
     readonly progress: (text: string) => void,
   ) {}
 
-  async start(contender: Contender): Promise<ServerProcess> {
-    const server = await ServerProcess.start(contender, this.settings);
+  /** @param flags for Node, beside those that all have */
+  async start(contender: Contender, flags: readonly string[] = []): Promise<ServerProcess> {
+    const server = await ServerProcess.start(contender, { ...this.settings, flags });
     this.#running.add(server);
     return server;
   }

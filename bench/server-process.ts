@@ -7,6 +7,8 @@ import { GC, MEASURE, type Measurement, type Ready } from "./servers/control.js"
 import { within } from "./within.js";
 
 export interface ServerSettings {
+  /** For Node, beside those that all servers have. */
+  readonly flags?: readonly string[];
   readonly pinning: Pinning | undefined;
   /** Folder for CPU profiles, if they are wanted. */
   readonly profile: string | undefined;
@@ -91,10 +93,10 @@ export class ServerProcess {
   }
 }
 
-function commandLine({ script }: Contender, { pinning, profile }: ServerSettings): string[] {
+function commandLine({ script }: Contender, { pinning, profile, flags = [] }: ServerSettings): string[] {
   const pin = pinning ? ["taskset", "-c", pinning.server] : [];
   const profiling =
     profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${script}-${Date.now()}.cpuprofile`];
   const file = fileURLToPath(new URL(`servers/${script}`, import.meta.url));
-  return [...pin, process.execPath, "--expose-gc", ...profiling, file];
+  return [...pin, process.execPath, "--expose-gc", ...flags, ...profiling, file];
 }

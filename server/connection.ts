@@ -293,7 +293,11 @@ export class Connection implements Speaker, Flushable {
     if (this.#state === "opening") return;
     const { maxQueued } = this.host.limits;
     if (this.#output.overflowed) this.fault("policy", `Slow: more than \`maxQueued\` ${maxQueued} bytes were waiting to be read.`, "slow");
-    else this.#output.write(batch);
+    else {
+      this.#output.write(batch);
+      // What it had not read may have been all that stood in the way of its next message [WIN-4].
+      if (this.#inbox.length > 0) this.#pump();
+    }
   }
 
   /** Answers were written: credit may be free. */

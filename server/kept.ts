@@ -22,7 +22,8 @@ export class Kept {
   answers = 0;
   #bytes = 0;
   readonly #frames = new Queue<Frame>();
-  readonly #outstanding = new Queue<Outstanding>();
+  /** Rarely needed. */
+  #outstanding: Queue<Outstanding> | undefined;
 
   /** @param max bytes */
   constructor(
@@ -60,8 +61,9 @@ export class Kept {
   release(n: number): void {
     this.seen = n;
     while (this.#gone < n) this.#take().kind.receipt?.settle("delivered");
-    for (let oldest = this.#outstanding.peek(); oldest && oldest.position <= n; oldest = this.#outstanding.peek()) {
-      this.#outstanding.shift();
+    const outstanding = this.#outstanding;
+    for (let oldest = outstanding?.peek(); oldest && oldest.position <= n; oldest = outstanding?.peek()) {
+      outstanding?.shift();
       oldest.receipt.settle("delivered");
     }
   }
@@ -79,15 +81,17 @@ export class Kept {
       frame.kind.receipt?.settle("gone");
       frame.release(this.budget, sizeOf(frame, this.encoding));
     });
-    this.#outstanding.forEach(({ receipt }) => void receipt.settle("gone"));
+    this.#outstanding?.forEach(({ receipt }) => void receipt.settle("gone"));
     this.#frames.clear();
-    this.#outstanding.clear();
+    this.#outstanding = undefined;
     this.#bytes = 0;
   }
 
   #dropOldest(): void {
     const { receipt } = this.#take().kind;
-    if (receipt) this.#outstanding.push({ position: this.#gone, receipt });
+    if (receipt === undefined) return;
+    this.#outstanding ??= new Queue();
+    this.#outstanding.push({ position: this.#gone, receipt });
   }
 
   #take(): Frame {

@@ -6,7 +6,7 @@ export interface Sink {
   readonly encoding: Encoding;
   /** Bytes handed over and not yet taken by the operating system. */
   readonly bufferedAmount: number;
-  /** Writes. The transport calls `drained` of the connection whenever all that was handed over has been taken. */
+  /** Writes. Where some of it stays, the transport calls `drained` of the connection once all has been taken. */
   send(bytes: Buffer): void;
   /** Ends the wire behind what was sent, with this close code where the wire has those; by force where the peer does not read.
    * After it the transport hands in nothing more. */

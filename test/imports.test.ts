@@ -20,7 +20,7 @@ const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^server\/log/, /^protocol\/|^server\/app\.|^winston$/],
   [/^server\/pages/, /^node:/],
   [/^server\/transports\/websocket\./, /^(protocol|server)\/|^ws$|^node:(events|http|https|net|stream)$/],
-  [/^server\/transports\/ending/, /^server\/clock|^node:net$/],
+  [/^server\/transports\/(ending|socket-writer)/, /^server\/clock|^node:net$/],
   [/^server\/transports\/tcp\./, /^(protocol|server)\/|^node:/],
   [/^server\/(address|origin)/, /^server\/address|^node:(net|os)$/],
   [/^server\/sessions/, /^node:crypto$/],

@@ -16,6 +16,7 @@ import { authority } from "../listen-url.js";
 import { OptionError } from "../options.js";
 import type { Sink } from "../sink.js";
 import { destroyWhenStuck } from "./ending.js";
+import { SocketWriter } from "./socket-writer.js";
 
 export interface TcpSettings {
   /** A host and port, or the path of a unix socket. */
@@ -140,6 +141,7 @@ class TcpPeer implements Sink {
   /** Nothing that still comes is obeyed. */
   #over = false;
   readonly #cancelTimer: () => void;
+  readonly #writer: SocketWriter;
 
   constructor(
     private readonly hub: Hub,
@@ -147,6 +149,7 @@ class TcpPeer implements Sink {
     private readonly address: string,
     private readonly backendKey: string,
   ) {
+    this.#writer = new SocketWriter(socket, () => this.#connection?.drained());
     this.#framer = new LineFramer(hub.limits.maxFirstLine);
     const option = this.#local ? "localHandshakeTimeout" : "handshakeTimeout";
     const timeout = hub.limits[option];
@@ -166,7 +169,7 @@ class TcpPeer implements Sink {
   }
 
   send(bytes: Buffer): void {
-    if (this.socket.writable) this.socket.write(bytes, this.#written);
+    if (this.socket.writable) this.#writer.write(bytes);
   }
 
   close(): void {
@@ -182,10 +185,6 @@ class TcpPeer implements Sink {
     if (on) this.socket.resume();
     else this.socket.pause();
   }
-
-  readonly #written = (): void => {
-    if (this.socket.writableLength === 0) this.#connection?.drained();
-  };
 
   // ── Bytes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

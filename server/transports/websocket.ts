@@ -16,6 +16,7 @@ import { hostAllowed, type OriginRules, originAllowed } from "../origin.js";
 import type { Resource } from "../resource.js";
 import type { Sink } from "../sink.js";
 import { destroyWhenStuck } from "./ending.js";
+import { SocketWriter } from "./socket-writer.js";
 import { webSocketEncoding } from "./websocket-frame.js";
 
 export interface WebSocketSettings {
@@ -242,11 +243,13 @@ export class WebSocketTransport {
 
   #expectHello(page: Arrival, resource: Resource): void {
     const { handshakeTimeout, maxDepth } = this.hub.limits;
-    const late = new Fault("no-hello", `No hello within \`handshakeTimeout\` ${handshakeTimeout} ms.`);
-    const cancel = this.hub.clock.after(handshakeTimeout, () => this.#refuse(page, late));
+    const cancel = this.hub.clock.after(handshakeTimeout, () => {
+      this.#refuse(page, new Fault("no-hello", `No hello within \`handshakeTimeout\` ${handshakeTimeout} ms.`));
+    });
     page.ws.once("close", cancel);
     page.ws.once("message", (data, isBinary) => {
       cancel();
+      page.ws.off("close", cancel);
       this.#guarded(page, () => {
         if (isBinary) throw new Fault("binary", "Expected text frames, got a binary one.");
         this.#connect(page, resource, parseHello(String(data), maxDepth));
@@ -297,19 +300,22 @@ interface Arrival {
 /** The hub's way to one page. */
 class PageSink implements Sink {
   readonly encoding = webSocketEncoding;
+  readonly #writer: SocketWriter;
 
   constructor(
     private readonly ws: PageSocket,
     private readonly socket: Socket,
     private readonly clock: Clock,
-  ) {}
+  ) {
+    this.#writer = new SocketWriter(socket, () => ws.connection?.drained());
+  }
 
   get bufferedAmount(): number {
     return this.socket.writableLength;
   }
 
   send(bytes: Buffer): void {
-    if (this.ws.readyState === WebSocket.OPEN) this.socket.write(bytes, this.#written);
+    if (this.ws.readyState === WebSocket.OPEN) this.#writer.write(bytes);
   }
 
   close(code: number, reason: string): void {
@@ -325,10 +331,6 @@ class PageSink implements Sink {
     if (on) this.ws.resume();
     else this.ws.pause();
   }
-
-  readonly #written = (): void => {
-    if (this.socket.writableLength === 0) this.ws.connection?.drained();
-  };
 }
 
 function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
