@@ -60,6 +60,8 @@ export class LoopbackPeer implements Sink {
   writes = 0;
   /** What it was greeted with. */
   ready: Packet | undefined;
+  /** What came right behind it. */
+  rest: Packet[] = [];
   /** A reader that takes nothing: what is sent stays in its wire. */
   stuck = false;
   #arrived: Buffer[] = [];
@@ -72,7 +74,7 @@ export class LoopbackPeer implements Sink {
   ) {
     const fields = hello && parseHello(JSON.stringify({ opcode: "hello", ...hello }), loop.hub.limits.maxDepth);
     this.connection = loop.hub.connect(this, opening, fields);
-    if (opening.dialect.greeted) this.ready = this.read()[0];
+    if (opening.dialect.greeted) [this.ready, ...this.rest] = this.read();
   }
 
   /** How the hub ended it, or `undefined` while it has not. */
