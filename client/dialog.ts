@@ -46,6 +46,8 @@ export interface Snapshot {
   /** The secret: whoever has it may be this page. */
   readonly resume: string;
   readonly seen: number;
+  /** How many connections this page's clients have opened [RES-7]. */
+  readonly attempt: number;
 }
 
 /**
@@ -56,6 +58,7 @@ export class ClientDialog {
   #wire: Wire | undefined;
   #ready = false;
   #resume: string | undefined;
+  #attempt = 0;
   /** Answers still to come to messages of the page before a reload [RES-9]. */
   #owed = 0;
   /** The page was loaded anew and has nothing to send again. */
@@ -93,12 +96,14 @@ export class ClientDialog {
 
   /** What would take this page up again now, if anything does. */
   get snapshot(): Snapshot | undefined {
-    return this.#resume === undefined ? undefined : { resume: this.#resume, seen: this.#seen.count };
+    if (this.#resume === undefined) return undefined;
+    return { resume: this.#resume, seen: this.#seen.count, attempt: this.#attempt };
   }
 
   /** A page that was loaded anew goes on where the one before it was. */
-  restore({ resume, seen }: Snapshot): void {
+  restore({ resume, seen, attempt }: Snapshot): void {
     this.#resume = resume;
+    this.#attempt = attempt;
     this.#seen.reset(seen);
     this.#reload = true;
   }
@@ -106,6 +111,7 @@ export class ClientDialog {
   /** A new wire is open: says who this is, and where it was. */
   open(wire: Wire, hello: object): void {
     this.#wire = wire;
+    this.#attempt++;
     const reload = this.#reload ? { reload: true } : undefined;
     wire.send(JSON.stringify({ opcode: "hello", ...hello, ...this.snapshot, ...reload }));
   }

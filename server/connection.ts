@@ -100,6 +100,8 @@ export class Connection implements Speaker, Flushable {
   /** Counted packets that came, where the peer can resume [RES-1]. */
   #got = 0;
   #resumable = false;
+  /** The newest connection its client has opened, by the client's count [RES-7]. */
+  #attempt = 0;
   #unconfirmed = false;
   /** The texts that have arrived so far end inside a buffer, so that a `seen` would be a piece [CHUNK-2]. */
   #arrivesInBuffer = false;
@@ -165,6 +167,7 @@ export class Connection implements Speaker, Flushable {
       this.#window = Math.min(hello.window, this.host.limits.maxWindow);
       this.ident = hello.ident;
       this.tags = hello.tags;
+      this.#attempt = hello.attempt ?? 0;
       this.#resumable = this.kind === "page";
     }
     if (this.#resumable) {
@@ -203,12 +206,13 @@ export class Connection implements Speaker, Flushable {
    * The page is back, on another wire [RES-4].
    * @returns why that is impossible, and then nothing has changed
    */
-  resume(sink: Sink, { seen = Number.NaN, reload }: HelloFields): FreshReason | undefined {
+  resume(sink: Sink, { seen = Number.NaN, attempt = 0, reload }: HelloFields): FreshReason | undefined {
     const kept = this.#output.kept;
     if (!kept?.plausible(seen)) return "gap";
     if (!kept.covers(seen)) return "overflow";
     if (!this.#to("resume")) return "expired";
     kept.release(seen);
+    this.#attempt = attempt;
     this.#replace(this.#output.detach());
     this.#cancelGrace?.();
     if (reload) this.#forgetBuffer();
@@ -218,6 +222,11 @@ export class Connection implements Speaker, Flushable {
     this.host.back(this);
     this.#pump();
     return undefined;
+  }
+
+  /** A hello that was overtaken by a later one of the same client must not take the page back [RES-7]. */
+  isOlder({ attempt }: HelloFields): boolean {
+    return attempt !== undefined && attempt <= this.#attempt;
   }
 
   /** The older of two wires hears that it was replaced [RES-7]. */

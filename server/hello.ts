@@ -10,6 +10,8 @@ export interface HelloFields {
   /** The secret of the page to be taken up again, and how many packets of the hub it has counted. */
   readonly resume: string | undefined;
   readonly seen: number | undefined;
+  /** Which connection of this client it is, by the client's own count: the higher is the newer. */
+  readonly attempt: number | undefined;
   /** The page was loaded anew: what it had begun to send is gone. */
   readonly reload: boolean;
 }
@@ -30,6 +32,7 @@ export function parseHello(text: string, maxDepth: number): HelloFields {
       token: nameOf(packet, "token"),
       resume: nameOf(packet, "resume"),
       seen: typeof packet.seen === "number" ? packet.seen : undefined,
+      attempt: typeof packet.attempt === "number" ? packet.attempt : undefined,
       reload: packet.reload === true,
     };
   });

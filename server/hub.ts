@@ -1,5 +1,5 @@
 import { v4 as uuid } from "uuid";
-import { Answer, GONE, type Packet, Refusal, refused, type Target } from "../protocol/index.js";
+import { Answer, Fault, GONE, type Packet, Refusal, refused, type Target } from "../protocol/index.js";
 import type { App, AppHub, BroadcastOptions, FeedbackOptions, Log, MaybePromise, MessageKind } from "./app.js";
 import { AppHost } from "./app-host.js";
 import { Budget } from "./budget.js";
@@ -127,6 +127,8 @@ export class Hub implements Host, Member {
       return page;
     }
     if (page.path !== path) return "resource";
+    if (page.isOlder(hello)) throw new Fault("replaced", "A newer connection of the same client has this page.");
+    this.#sessions.open(page, secret);
     const reason = page.resume(sink, hello);
     if (reason === undefined) return page;
     // Its client has lost count, or the hub has lost what it needs: nobody can ever take it up again.

@@ -33,10 +33,7 @@ export class Sessions<Page extends object> {
   find(secret: string): Page | FreshReason {
     const hash = hashOf(secret);
     const page = this.#pages.get(hash);
-    if (page !== undefined) {
-      this.#opensWith(page, hash);
-      return page;
-    }
+    if (page !== undefined) return page;
     if (!secret.startsWith(`${this.#startId}.`)) return "restarted";
     return this.#used.get(hash) ?? "expired";
   }
@@ -53,8 +50,9 @@ export class Sessions<Page extends object> {
     this.#valid.delete(page);
   }
 
-  /** A resume with the older secret shows that the newer one never arrived. */
-  #opensWith(page: Page, hash: string): void {
+  /** The page is taken up again: a resume with the older secret shows that the newer one never arrived. */
+  open(page: Page, secret: string): void {
+    const hash = hashOf(secret);
     const hashes = this.#valid.get(page) ?? [];
     while (hashes.length > 1 && hashes.at(-1) !== hash) this.#retire(hashes.pop() as string, "taken");
   }

@@ -85,6 +85,19 @@ describe("14 Resume: the secret and the grace", () => {
     assert.equal(newer.read().length, 1);
   });
 
+  test("[RES-7] a hello that was overtaken by a later one of the same client does not take the page back", () => {
+    const loop = new LoopbackHub();
+    const page = loop.peer({ hello: { ...HELLO, attempt: 1 } });
+    const third = loop.peer({ hello: { ...HELLO, resume: page.ready?.resume, seen: 0, attempt: 3 } });
+    for (const attempt of [2, 3]) {
+      const late = { ...HELLO, resume: page.ready?.resume, seen: 0, attempt };
+      assert.throws(() => loop.peer({ hello: late }), { name: "Fault", kind: "replaced" });
+    }
+    assert.equal(third.closedWith(), undefined);
+    const again = loop.peer({ hello: { ...HELLO, resume: third.ready?.resume, seen: 0, attempt: 4 } });
+    assert.equal(again.ready?.resumed, true, "the newest secret is still good");
+  });
+
   for (const seen of [-1, 5, 0.5]) {
     test(`[RES-5] a count of ${seen} does not fit: a new page, gap`, () => {
       const loop = new LoopbackHub();

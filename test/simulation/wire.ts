@@ -1,5 +1,5 @@
 import type { Wire } from "../../client/dialog.js";
-import { LineFramer } from "../../protocol/index.js";
+import { Fault, LineFramer } from "../../protocol/index.js";
 import type { Connection } from "../../server/connection.js";
 import { jsonDialect } from "../../server/dialect.js";
 import type { Encoding } from "../../server/frame.js";
@@ -83,7 +83,7 @@ export class SimulatedWire implements Sink, Wire {
   }
 
   get idle(): boolean {
-    return this.#broken || (this.#toClient.length === 0 && (this.#toHub.length === 0 || !this.hubOpen));
+    return this.#broken || ((this.#toClient.length === 0 || !this.clientOpen) && (this.#toHub.length === 0 || !this.hubOpen));
   }
 
   /** Nothing arrives any more, and nobody has been told. */
@@ -102,7 +102,16 @@ export class SimulatedWire implements Sink, Wire {
   #arriveAtHub(text: string): void {
     if (!this.hubOpen) return;
     if (this.connection) this.connection.receive(text, Buffer.byteLength(text));
-    else this.connection = this.hub.connect(this, this.#opening(), parseHello(text, 64));
+    else this.#hello(text);
+  }
+
+  #hello(text: string): void {
+    try {
+      this.connection = this.hub.connect(this, this.#opening(), parseHello(text, 64));
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.close();
+    }
   }
 
   #opening() {

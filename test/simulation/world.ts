@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ClientDialog, type Outcome } from "../../client/dialog.js";
 import { ClosedError } from "../../client/errors.js";
-import type { Packet, Ready } from "../../protocol/index.js";
+import { CLOSE, type Packet, type Ready } from "../../protocol/index.js";
 import type { Connection } from "../../server/connection.js";
 import { LoopbackHub, type LoopbackPeer } from "../support/loopback.js";
 import type { Random } from "./random.js";
@@ -26,6 +26,8 @@ interface Life {
 }
 
 const GRACE = 30_000;
+/** Messages at once: often more than may wait for one page. */
+const BURST = 30;
 
 /** Hub, pages and senders of one simulation. Everything that happens is drawn from `random`. */
 export class World {
@@ -34,6 +36,8 @@ export class World {
   readonly senders: LoopbackPeer[];
   /** What the app handled, by UUID. */
   readonly handled = new Map<string, number[]>();
+  /** Why pages were new ones. */
+  readonly reasons: string[] = [];
   #unsettled: (() => void)[] = [];
   #n = 0;
 
@@ -47,7 +51,7 @@ export class World {
     };
     this.loop = new LoopbackHub({
       apps: [{ name: "work", opcodes: { work } }],
-      limits: { maxQueued: 100_000, maxMessage: 20_000, maxKept: 66_560, grace: GRACE, appTimeout: 2 ** 31 - 1 },
+      limits: { maxQueued: 82_000, maxMessage: 16_400, maxKept: 66_560, grace: GRACE, appTimeout: 2 ** 31 - 1 },
     });
     this.senders = [0, 1].map(() => this.loop.peer({ kind: "backend", hello: { window: 256 } }));
     this.pages = [0, 1, 2].map(() => new SimulatedPage(this));
@@ -63,9 +67,10 @@ export class World {
     const { random } = this;
     const page = random.pick(this.pages);
     const what = random.below(100);
-    if (what < 30) this.#tell(page);
+    if (what < 1) for (let i = 0; i < BURST; i++) this.#tell(page);
+    else if (what < 30) this.#tell(page);
     else if (what < 45) page.ask(++this.#n);
-    else if (what < 75) page.carry(random.pick([1, 7, 60, 500, 5_000, 5_000, 5_000]));
+    else if (what < 75) page.carry(random.pick([1, 7, 60, 500, 5_000, 5_000, 5_000]), 0.7);
     else if (what < 80) page.cut();
     else if (what < 84) page.reconnect();
     else if (what < 88) page.hubNotices();
@@ -87,7 +92,10 @@ export class World {
       await null;
       this.loop.clock.advance(round % 10 === 0 ? 1_100 : 1);
       let idle = true;
-      for (const page of this.pages) idle = page.carry(100_000) && idle;
+      for (const page of this.pages) {
+        page.comeBack();
+        idle = page.carry(100_000) && idle;
+      }
       this.loop.clock.endTurn();
       this.readAnswers();
       quiet = idle ? quiet + 1 : 0;
@@ -150,7 +158,7 @@ export class SimulatedPage {
           const { sender, n } = message as { sender: number; n: number };
           this.life?.seen.push({ sender, n, key: key as string | undefined });
         },
-        farewell: () => {},
+        farewell: ({ code }) => assert.notEqual(code, CLOSE.replaced.code, "the only client of a page does not take it away from itself"),
       },
       { after, chunkSize: 64 },
     );
@@ -178,13 +186,18 @@ export class SimulatedPage {
     this.#dialog.send({ opcode: "work", n, filler }).then(settle, settle);
   }
 
-  /** Lets bytes arrive. @returns true where nothing is under way */
-  carry(bytes: number): boolean {
-    for (const wire of this.#wires) wire.carry(bytes);
+  /** Lets bytes arrive, on each connection with this probability. @returns true where nothing is under way */
+  carry(bytes: number, probability = 1): boolean {
+    for (const wire of this.#wires) if (this.world.random.chance(probability)) wire.carry(bytes);
     // A close packet of the hub ends what the client believes in.
     for (const wire of this.#wires) if (!wire.hubOpen && wire.idle && wire.clientOpen) this.#clientNotices(wire);
     this.#wires = this.#wires.filter((wire) => wire.hubOpen || wire.clientOpen);
     return this.#wires.every((wire) => wire.idle);
+  }
+
+  /** Where it was told that its connection is over: a page that was slow, say, hears of it late. */
+  comeBack(): void {
+    if (this.#wire === undefined) this.reconnect();
   }
 
   cut(): void {
@@ -208,8 +221,9 @@ export class SimulatedPage {
     wire.hubNotices(this.world.random.pick(["lost", "going-away", "heartbeat"]));
   }
 
+  /** What it had written may still arrive, and after the hello of the connection that follows. */
   #clientNotices(wire: SimulatedWire): void {
-    wire.cut();
+    if (this.world.random.chance(0.5)) wire.cut();
     wire.clientOpen = false;
     this.#dialog.closed(1006, "cut");
   }
@@ -220,6 +234,7 @@ export class SimulatedPage {
       return;
     }
     if (this.life) this.life.over = true;
+    if (ready.reason) this.world.reasons.push(ready.reason);
     this.lives.push({ uuid: ready.uuid, seen: [], told: [], asked: [], over: false });
   }
 }
