@@ -36,7 +36,8 @@ export type Outcome = Omit<Next, "opcode" | "fyi" | "ref" | "error">;
 /** Whom the dialog tells. */
 export interface DialogEvents {
   ready(ready: Ready): void;
-  push(packet: Packet): void;
+  /** @returns what settles when the page's code has finished with it, where that is later */
+  push(packet: Packet): Promise<unknown> | undefined;
   /** The hub says why it is about to close. */
   farewell(close: Close): void;
 }
@@ -72,6 +73,10 @@ export class ClientDialog {
   /** Where the texts under way stand among all that were sent: an answer shows that the hub has counted them. */
   readonly #positions = new Queue<number>();
   readonly #seen: SeenReporter;
+  /** What the last hello said was finished with; what has come beyond that comes once more. */
+  #toldFinished = 0;
+  /** Packets that come once more, and are not for anybody. */
+  #repeated = 0;
   /** What needs no credit but must not fall between the pieces of a message [CHUNK-2]. */
   #creditFree: string[] = [];
   /** The newest count, while it cannot be said for the same reason. */
@@ -97,7 +102,7 @@ export class ClientDialog {
   /** What would take this page up again now, if anything does. */
   get snapshot(): Snapshot | undefined {
     if (this.#resume === undefined) return undefined;
-    return { resume: this.#resume, seen: this.#seen.count, attempt: this.#attempt };
+    return { resume: this.#resume, seen: this.#seen.finished, attempt: this.#attempt };
   }
 
   /** A page that was loaded anew goes on where the one before it was. */
@@ -112,6 +117,7 @@ export class ClientDialog {
   open(wire: Wire, hello: object): void {
     this.#wire = wire;
     this.#attempt++;
+    this.#toldFinished = this.#seen.finished;
     const reload = this.#reload ? { reload: true } : undefined;
     wire.send(JSON.stringify({ opcode: "hello", ...hello, ...this.snapshot, ...reload }));
   }
@@ -125,12 +131,14 @@ export class ClientDialog {
   #hear(packet: Packet, length: number): void {
     if (packet.opcode === "ready") this.#begin(packet as unknown as Ready);
     else if (packet.opcode === "close") this.events.farewell(packet as unknown as Close);
-    else {
-      if (packet.opcode === "next") this.#answered(packet as unknown as Next);
-      else this.events.push(packet);
-      if (this.#resume !== undefined) this.#seen.add(length, packet.wait === "page");
-      this.#pump();
-    }
+    else if (this.#repeated > 0) this.#repeated--;
+    else this.#take(packet, length);
+  }
+
+  #take(packet: Packet, length: number): void {
+    const until = packet.opcode === "next" ? this.#answered(packet as unknown as Next) : this.events.push(packet);
+    if (this.#resume !== undefined) this.#seen.add(length, packet.wait === "page", until);
+    this.#pump();
   }
 
   /** @returns what became of it; rejects with {@link RefusedError} or {@link ClosedError} */
@@ -169,6 +177,7 @@ export class ClientDialog {
   closed(code: number, reason: string): void {
     this.#ready = false;
     this.#wire = undefined;
+    this.#repeated = 0;
     this.#seenDue = undefined;
     this.#seen.pause();
     if (this.#resume === undefined) this.abandon(code, reason);
@@ -213,11 +222,12 @@ export class ClientDialog {
       this.#sent.reset(got);
       return;
     }
+    this.#repeated = this.#seen.count - this.#toldFinished;
     this.#sent.release(got);
     this.#sent.forEach((text) => void this.#wire?.send(text));
   }
 
-  #answered(next: Next): void {
+  #answered(next: Next): undefined {
     this.answers++;
     if (this.#owed > 0) {
       this.#owed--;
@@ -243,6 +253,8 @@ export class ClientDialog {
   }
 
   #saySeen(n: number): void {
+    // Before `ready` it would tell the hub that this client has the new secret [RES-6]; it is said right after it.
+    if (!this.#ready) return;
     this.#seenDue = n;
     this.#sayCreditFree();
   }

@@ -41,8 +41,17 @@ export class PushEvent extends Event {
     type: string,
     readonly packet: Packet,
     private readonly say: (packet: Packet) => void,
+    private readonly waits: Promise<unknown>[],
   ) {
     super(type);
+  }
+
+  /**
+   * The page has not finished with this packet before `promise` has settled: a sender that waits for the page (`"wait":"page"`)
+   * waits for that, and a reload before it brings the packet once more.
+   */
+  waitUntil(promise: Promise<unknown>): void {
+    this.waits.push(promise);
   }
 
   /** Answers a question of the hub's app (a packet with `ask`). */
@@ -103,8 +112,8 @@ export class HubClient extends TypedEventTarget {
   #impatient: unknown;
   #readyAt = 0;
   #answersBefore = 0;
-  /** Pushes that came before whoever waits for `connect` could listen. */
-  #early: Packet[] | undefined = [];
+  /** Calls for pushes that came before whoever waits for `connect` could listen. */
+  #early: (() => void)[] | undefined = [];
   #giveUp: unknown;
   #grace = 0;
   readonly #dialog: ClientDialog;
@@ -238,17 +247,22 @@ export class HubClient extends TypedEventTarget {
   #listenersAreThere(): void {
     const early = this.#early ?? [];
     this.#early = undefined;
-    for (const packet of early) this.#onPush(packet);
+    for (const dispatch of early) dispatch();
   }
 
-  #onPush(packet: Packet): void {
-    if (this.#early) {
-      this.#early.push(packet);
-      return;
-    }
+  #onPush(packet: Packet): Promise<unknown> | undefined {
+    const early = this.#early;
+    if (early === undefined) return this.#dispatchPush(packet);
+    return new Promise((resolve) => early.push(() => resolve(this.#dispatchPush(packet))));
+  }
+
+  /** @returns what settles when all that its listeners wait for has */
+  #dispatchPush(packet: Packet): Promise<unknown> | undefined {
     const say = (reply: Packet): void => this.say(reply);
-    this.dispatchEvent(new PushEvent("message", packet, say));
-    if (packet.opcode !== "message") this.dispatchEvent(new PushEvent(packet.opcode, packet, say));
+    const waits: Promise<unknown>[] = [];
+    this.dispatchEvent(new PushEvent("message", packet, say, waits));
+    if (packet.opcode !== "message") this.dispatchEvent(new PushEvent(packet.opcode, packet, say, waits));
+    return waits.length > 0 ? Promise.all(waits) : undefined;
   }
 
   #closed(wireCode: number, wireReason: string): void {

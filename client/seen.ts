@@ -10,12 +10,21 @@ export const after: After = (ms, callback) => {
   return () => clearTimeout(timer);
 };
 
+/** A packet that the page's code has, or one behind such a packet. */
+interface Unfinished {
+  done: boolean;
+  readonly now: boolean;
+}
+
 /** When to tell the hub how many packets this page's code has finished with. */
 export class SeenReporter {
-  /** Counted packets of the hub in this session. */
+  /** Counted packets of the hub in this session: what has come. */
   count = 0;
+  /** How many of them the page's code has finished with, without a gap. */
+  finished = 0;
   #reported = 0;
   #characters = 0;
+  #unfinished: Unfinished[] = [];
   #cancel: (() => void) | undefined;
 
   constructor(
@@ -23,19 +32,45 @@ export class SeenReporter {
     private readonly after: After,
   ) {}
 
-  /** One more, handled. `now`: its sender waits for that. */
-  add(characters: number, now: boolean): void {
+  /**
+   * One more has come.
+   * @param now its sender waits until it is finished with
+   * @param until settles when it is; without it, it is already
+   */
+  add(characters: number, now: boolean, until?: Promise<unknown>): void {
     this.count++;
     this.#characters += characters;
+    if (until === undefined && this.#unfinished.length === 0) this.#finish(now);
+    else this.#wait(now, until);
+  }
+
+  #wait(now: boolean, until: Promise<unknown> | undefined): void {
+    const packet = { done: until === undefined, now };
+    const before = this.#unfinished;
+    before.push(packet);
+    // What fails is finished with, too; that it failed is for whoever made the promise.
+    void until?.finally(() => {
+      packet.done = true;
+      // A page that is new by now counts anew.
+      if (before === this.#unfinished) this.#advance();
+    });
+  }
+
+  #advance(): void {
+    while (this.#unfinished[0]?.done) this.#finish((this.#unfinished.shift() as Unfinished).now);
+  }
+
+  #finish(now: boolean): void {
+    this.finished++;
     if (now || this.#characters >= AFTER_CHARACTERS) this.flush();
     else this.#cancel ??= this.after(AFTER_MS, () => this.flush());
   }
 
   flush(): void {
     this.#stop();
-    if (this.count === this.#reported) return;
-    this.#reported = this.count;
-    this.report(this.count);
+    if (this.finished <= this.#reported) return;
+    this.#reported = this.finished;
+    this.report(this.finished);
   }
 
   /** Right after a resume, so that the hub knows its `ready` has arrived [RES-6]. */
@@ -44,15 +79,17 @@ export class SeenReporter {
     this.flush();
   }
 
-  /** The wire is gone; the next `hello` says the count. */
+  /** The wire is gone; the next `hello` says what is finished. */
   pause(): void {
     this.#stop();
-    this.#reported = this.count;
+    this.#reported = this.finished;
   }
 
   reset(count = 0): void {
     this.#stop();
     this.count = count;
+    this.finished = count;
+    this.#unfinished = [];
     this.#reported = count;
   }
 

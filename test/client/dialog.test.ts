@@ -10,6 +10,8 @@ class Scripted implements Wire, DialogEvents {
   sent: string[] = [];
   readonly told: [what: string, packet: unknown][] = [];
   closed = false;
+  /** What the page's code is still busy with, one for each push; none: it is done at once. */
+  busy: (Promise<unknown> | undefined)[] = [];
   readonly dialog = new ClientDialog(this, { chunkSize: CHUNK_SIZE });
 
   send(text: string): void {
@@ -24,8 +26,9 @@ class Scripted implements Wire, DialogEvents {
     this.told.push(["ready", ready]);
   }
 
-  push(packet: Packet): void {
+  push(packet: Packet): Promise<unknown> | undefined {
     this.told.push(["push", packet]);
+    return this.busy.shift();
   }
 
   farewell(close: Close): void {
@@ -46,6 +49,15 @@ class Scripted implements Wire, DialogEvents {
     return this.sent.splice(0);
   }
 
+  /** A dialog of a page that can be taken up again. */
+  static openPage(): Scripted {
+    const scripted = new Scripted();
+    scripted.dialog.open(scripted, {});
+    scripted.hear({ ...READY, resumed: false, got: 0, owed: 0 });
+    scripted.take();
+    return scripted;
+  }
+
   /** A dialog that the hub has greeted. */
   static open(window: number): Scripted {
     const scripted = new Scripted();
@@ -56,6 +68,7 @@ class Scripted implements Wire, DialogEvents {
   }
 }
 
+const READY = { opcode: "ready", uuid: "the-uuid", window: 4, limits: {}, time: 0, resume: "a secret", grace: 1_000 };
 const a = { opcode: "a" };
 const b = { opcode: "b" };
 const c = { opcode: "c" };
@@ -218,5 +231,62 @@ describe("chapter 15, the client's half: the end", () => {
     hub.dialog.say(b);
     hub.answer();
     assert.deepEqual(hub.take(), []);
+  });
+});
+
+/** Promises that were waited for have been heard. */
+const settled = (): Promise<void> => new Promise(setImmediate);
+
+describe("14 Resume: what the page's code has not finished with", () => {
+  const waited = { opcode: "w", wait: "page" };
+
+  test("[RES-8] seen is said when the promise has settled, and never past a packet that is not finished", async () => {
+    const page = Scripted.openPage();
+    let finish = (): void => {};
+    page.busy = [
+      new Promise<void>((resolve) => {
+        finish = resolve;
+      }),
+      undefined,
+    ];
+    page.hear(waited);
+    page.hear(waited);
+    await settled();
+    assert.deepEqual(page.take(), []);
+    finish();
+    await settled();
+    assert.deepEqual(
+      page.take().map((text) => JSON.parse(text)),
+      [1, 2].map((n) => ({ opcode: "seen", n })),
+    );
+  });
+
+  test("[RES-4] a drop meanwhile: the hello counts what is finished, what comes once more is passed over", async () => {
+    const page = Scripted.openPage();
+    page.busy = [undefined, new Promise(() => {})];
+    page.hear({ opcode: "x", n: 1 });
+    page.hear({ opcode: "x", n: 2 });
+    page.hear({ opcode: "x", n: 3 });
+    page.dialog.closed(1006, "");
+    page.dialog.open(page, {});
+    assert.equal(JSON.parse(page.take()[0] as string).seen, 1);
+    page.hear({ ...READY, resumed: true, got: 0, owed: 0 });
+    for (const n of [2, 3, 4]) page.hear({ opcode: "x", n });
+    const heard = page.told.filter(([what]) => what === "push").map(([, packet]) => (packet as Packet).n);
+    assert.deepEqual(heard, [1, 2, 3, 4]);
+  });
+
+  test("[RES-9] a reload meanwhile: the packet comes once more, to the new page", () => {
+    const page = Scripted.openPage();
+    page.busy = [new Promise(() => {})];
+    page.hear(waited);
+    const reloaded = new Scripted();
+    assert.ok(page.dialog.snapshot);
+    reloaded.dialog.restore(page.dialog.snapshot);
+    reloaded.dialog.open(reloaded, {});
+    assert.equal(JSON.parse(reloaded.take()[0] as string).seen, 0);
+    reloaded.hear({ ...READY, resumed: true, got: 0, owed: 0 });
+    reloaded.hear(waited);
+    assert.deepEqual(reloaded.told.at(-1), ["push", waited]);
   });
 });

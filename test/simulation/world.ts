@@ -79,6 +79,12 @@ export class World {
     this.loop.clock.endTurn();
   }
 
+  /** For what sometimes takes a while. */
+  maybeLater(): Promise<void> | undefined {
+    if (this.random.chance(0.7)) return undefined;
+    return new Promise((resolve) => this.#unsettled.push(resolve));
+  }
+
   settleSome(): void {
     for (const settle of this.#unsettled.splice(0, 1 + this.random.below(3))) settle();
   }
@@ -157,6 +163,7 @@ export class SimulatedPage {
         push: ({ message, key }) => {
           const { sender, n } = message as { sender: number; n: number };
           this.life?.seen.push({ sender, n, key: key as string | undefined });
+          return world.maybeLater();
         },
         farewell: ({ code }) => assert.notEqual(code, CLOSE.replaced.code, "the only client of a page does not take it away from itself"),
       },
