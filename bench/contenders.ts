@@ -2,22 +2,22 @@ import type { Ready } from "./servers/control.js";
 import type { Client } from "./wire/client.js";
 import { clientFrame, TEXT } from "./wire/client-frame.js";
 import { LineClient } from "./wire/line-client.js";
-import { type Opening, WebSocketClient } from "./wire/websocket-client.js";
+import { type Opening, type Reading, WebSocketClient } from "./wire/websocket-client.js";
 
 /** A server under test, and how the generator speaks to it. */
 export interface Contender {
   readonly name: "signalbox" | "ws" | "socket.io";
   /** Its file in `servers/`. */
   readonly script: string;
-  openPage(server: Ready): Promise<Client>;
+  openPage(server: Ready, reading?: Reading): Promise<WebSocketClient>;
   /** A page that also sends. */
   openPublisher(server: Ready, window: number): Promise<Client>;
-  /** Sends feedback, in whatever way backends of this server speak. */
-  openBackend(server: Ready): Promise<Client>;
+  /** Sends feedback, in whatever way backends of this server speak; only the hub grants a window. */
+  openBackend(server: Ready, window?: number): Promise<Client>;
   /** A publisher's message, as bytes. */
   broadcast(message: string): Buffer;
-  /** A backend's message, as bytes. */
-  feedback(address: string, message: string): Buffer;
+  /** A backend's message, as bytes; state where it has a key, which only the hub understands. */
+  feedback(address: string, message: string, key?: string): Buffer;
 }
 
 const NEXT = '{"opcode":"next"';
@@ -37,19 +37,20 @@ const hubOpening = (window: number, answerStart: string | undefined): Opening =>
   hello: packet({ opcode: "hello", window }),
   addressIn: uuidIn,
   answerStart,
+  reportsSeen: true,
 });
 
-/** What each backend of the hub asks for; at 500 messages a second it uses one. */
+/** What a backend of the hub asks for by default; at 500 messages a second it uses one. */
 const BACKEND_WINDOW = 32;
 
 const hub: Contender = {
   name: "signalbox",
   script: "hub.js",
-  openPage: ({ ws }) => WebSocketClient.open(ws, hubOpening(1, undefined)),
+  openPage: ({ ws }, reading) => WebSocketClient.open(ws, hubOpening(1, undefined), reading),
   openPublisher: ({ ws }, window) => WebSocketClient.open(ws, hubOpening(window, NEXT)),
-  openBackend: ({ tcp = 0 }) => LineClient.open(tcp, packet({ opcode: "hello", resource: "/", window: BACKEND_WINDOW })),
+  openBackend: ({ tcp = 0 }, window = BACKEND_WINDOW) => LineClient.open(tcp, packet({ opcode: "hello", resource: "/", window })),
   broadcast: (message) => clientFrame(TEXT, packet({ opcode: "broadcast", message })),
-  feedback: (uuid, message) => Buffer.from(`${packet({ opcode: "feedback", uuid, message })}\n`),
+  feedback: (uuid, message, key) => Buffer.from(`${packet({ opcode: "feedback", uuid, message, key })}\n`),
 };
 
 // ── ws: the same packets, all over WebSocket ─────────────────────────────────────────────────────────────────────────
@@ -60,16 +61,17 @@ const relayOpening = (answerStart: string | undefined): Opening => ({
   hello: undefined,
   addressIn: uuidIn,
   answerStart,
+  reportsSeen: false,
 });
 
 const relay: Contender = {
   name: "ws",
   script: "ws-relay.js",
-  openPage: ({ ws }) => WebSocketClient.open(ws, relayOpening(undefined)),
+  openPage: ({ ws }, reading) => WebSocketClient.open(ws, relayOpening(undefined), reading),
   openPublisher: ({ ws }) => WebSocketClient.open(ws, relayOpening(NEXT)),
   openBackend: ({ ws }) => WebSocketClient.open(ws, relayOpening(NEXT)),
   broadcast: (message) => clientFrame(TEXT, packet({ opcode: "broadcast", message })),
-  feedback: (uuid, message) => clientFrame(TEXT, packet({ opcode: "feedback", uuid, message })),
+  feedback: (uuid, message, key) => clientFrame(TEXT, packet({ opcode: "feedback", uuid, message, key })),
 };
 
 // ── socket.io: engine.io 4 and socket.io 5 framing, `4` message, `2` event or `3` acknowledgement, and its number ────
@@ -84,6 +86,7 @@ const socketIoOpening = (answerStart: string | undefined): Opening => ({
   hello: CONNECT,
   addressIn: (text) => (text.startsWith(CONNECT) ? (JSON.parse(text.slice(CONNECT.length)) as { sid: string }).sid : undefined),
   answerStart,
+  reportsSeen: false,
 });
 
 /** The server repeats the number of an event and asks nothing of it: one number serves all, and the bytes are built once. */
@@ -92,11 +95,11 @@ const event = (name: string, fields: object): Buffer => clientFrame(TEXT, EVENT_
 const socketIo: Contender = {
   name: "socket.io",
   script: "socket-io.js",
-  openPage: ({ ws }) => WebSocketClient.open(ws, socketIoOpening(undefined)),
+  openPage: ({ ws }, reading) => WebSocketClient.open(ws, socketIoOpening(undefined), reading),
   openPublisher: ({ ws }) => WebSocketClient.open(ws, socketIoOpening(ACKNOWLEDGE_ZERO)),
   openBackend: ({ ws }) => WebSocketClient.open(ws, socketIoOpening(ACKNOWLEDGE_ZERO)),
   broadcast: (message) => event("broadcast", { message }),
-  feedback: (uuid, message) => event("feedback", { uuid, message }),
+  feedback: (uuid, message, key) => event("feedback", { uuid, message, key }),
 };
 
 /** In the order of the tables. Ratios are to {@link BASELINE}. */

@@ -223,7 +223,10 @@ export class HubClient extends TypedEventTarget {
       const hello = await this.hello();
       if (this.#wire === wire) this.#dialog.open(wire, hello);
     } catch (error) {
-      this.#farewell = { opcode: "close", code: CLOSE.lost.code, error: `No token: ${(error as Error).message}` };
+      if (this.#wire !== wire) return;
+      // Whose code this is may reject with anything, or with nothing.
+      const why = error instanceof Error ? error.message : String(error);
+      this.#farewell = { opcode: "close", code: CLOSE.lost.code, error: `No token: ${why}` };
       wire.close();
     }
   }

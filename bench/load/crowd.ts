@@ -61,6 +61,12 @@ export class Crowd {
     await within(ARRIVAL_TIMEOUT, `${each} messages to each of ${before.length} pages`, this.#whenTotal(total));
   }
 
+  /** Settles when none of them has anything to say any more. */
+  async whenSettled(): Promise<void> {
+    while (!this.clients.every((client) => client.settled)) await pause(EXCESS_PAUSE);
+    await pause(EXCESS_PAUSE);
+  }
+
   close(): void {
     for (const client of this.clients) client.close();
   }

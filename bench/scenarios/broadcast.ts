@@ -59,6 +59,7 @@ class Stage {
     const seconds = (performance.now() - start) / 1_000;
     const total = published.reduce((sum, count) => sum + count, 0);
     await this.crowd.whenEachReceived(total, before);
+    await this.crowd.whenSettled();
     const after = await this.server.measure();
     const among = this.#heardAmongPublishers(published, total, heard);
     return { perDelivery: (after.cpu - cpu) / (total * PAGES + among), rate: total / seconds };

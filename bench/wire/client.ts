@@ -6,6 +6,8 @@ export interface Client {
   readonly messages: number;
   /** Answers to messages of its own. */
   readonly answers: number;
+  /** False while it has something to say by itself. */
+  readonly settled: boolean;
   /** Called after each read that brought something, with what it brought. */
   onRead: (messages: number, answers: number) => void;
   /** Called when the connection ends, other than by `close`. */

@@ -8,6 +8,7 @@ const LINE_END = 0x0a;
 export class LineClient implements Client {
   readonly address = "";
   readonly messages = 0;
+  readonly settled = true;
   answers = 0;
   onRead: Client["onRead"] = () => {};
   onLost: Client["onLost"] = () => {};

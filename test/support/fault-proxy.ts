@@ -54,12 +54,22 @@ class Link {
 /** A TCP proxy that breaks connections on demand, at any byte. */
 export class FaultProxy {
   readonly #links = new Set<Link>();
+  #away = false;
+  /** All that clients have said, over all connections: readable where it is lines. */
+  heard = "";
 
   private constructor(readonly port: number) {}
 
   static start(t: TestContext, target: number): Promise<FaultProxy> {
     return new Promise((resolve) => {
       const server = createServer((client) => {
+        if (proxy.#away) {
+          client.resetAndDestroy();
+          return;
+        }
+        client.on("data", (bytes) => {
+          proxy.heard += bytes.toString("latin1");
+        });
         const upstream = connect({ port: target, host: "127.0.0.1" });
         const link = new Link(client, upstream);
         proxy.#links.add(link);
@@ -72,6 +82,21 @@ export class FaultProxy {
         resolve(proxy);
       });
     });
+  }
+
+  /** The target is gone: all connections end, and none can be had until it comes back. */
+  goAway(): void {
+    this.#away = true;
+    this.breakAll();
+  }
+
+  comeBack(): void {
+    this.#away = false;
+  }
+
+  breakAll(): void {
+    for (const link of this.#links) link.break("reset", 0);
+    this.#links.clear();
   }
 
   /** Breaks one of the connections there are. */
