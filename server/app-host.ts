@@ -18,6 +18,11 @@ export class AppHost {
     return handler.call(this.app, packet, peer, this.hub);
   }
 
+  /** Throws what the app throws; whoever called gets it. */
+  called(peer: Peer, message: unknown): unknown {
+    return this.app.called?.(peer, message, this.hub);
+  }
+
   async start(): Promise<void> {
     await this.app.start?.(this.hub);
   }

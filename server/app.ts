@@ -1,4 +1,5 @@
 import type { Answer, Packet, Tags, Target } from "../protocol/index.js";
+import type { Clock } from "./clock.js";
 
 /** A value, or a promise of it: what is known at once costs no promise. */
 export type MaybePromise<T> = T | Promise<T>;
@@ -62,6 +63,11 @@ export interface App {
   /** Its connection is gone, and it may return; it is back. Between them it is `away`. */
   away?(peer: Peer, hub: AppHub): void;
   back?(peer: Peer, hub: AppHub): void;
+  /**
+   * This app called itself, from this hub or another, where a peer with a certain UUID is ({@link AppHub.call}); what it
+   * returns goes back, a thrown `Refusal` too.
+   */
+  called?(peer: Peer, message: unknown, hub: AppHub): unknown;
   /** The first peer came, after none; before its `open`. */
   firstOpen?(hub: AppHub): void;
   /** The last peer left; after its `close`. */
@@ -99,6 +105,15 @@ export interface AppHub {
   /** The URLs the hub listens on, with their real ports; empty during `start`. */
   readonly listeners: readonly string[];
   readonly log: Log;
+  /** The time by which the hub itself lives; a test may own it. */
+  readonly clock: Clock;
+  /**
+   * Calls `called` of this app on the hub where the peer with this UUID is. What belongs to one peer is kept there, and
+   * every hub can get at it. Message and result must be such that JSON keeps them.
+   * @returns what it returned; `undefined` where nobody has that UUID, or its resource does not carry this app
+   * @throws Refusal (or rejects) where it throws one; `unavailable` where the other hubs cannot be reached
+   */
+  call(uuid: string, message: unknown): MaybePromise<unknown>;
   /** Sends a packet to the peers meant, on whichever hub they are: `sent`, `held`, `gone`, … [NEXT-3]. */
   feedback(to: Target, packet: Packet, options?: FeedbackOptions): MaybePromise<Answer>;
   /** Sends a packet to pages, on all hubs: always `sent` [STD-5]. */

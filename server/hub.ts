@@ -4,7 +4,7 @@ import type { App, AppHub, BroadcastOptions, FeedbackOptions, Log, MaybePromise,
 import { AppHost } from "./app-host.js";
 import { Budget } from "./budget.js";
 import { type Clock, within } from "./clock.js";
-import type { Address, Cluster, Member, Pages, Reach } from "./cluster/cluster.js";
+import type { Address, Called, Cluster, Member, Pages, Reach } from "./cluster/cluster.js";
 import { NOBODY } from "./cluster/cluster.js";
 import { Connection, type Host, type Opening, type Pushed } from "./connection.js";
 import { Directory } from "./directory.js";
@@ -201,6 +201,14 @@ export class Hub implements Host, Member {
     else this.log.error("hub.failed", { conn: peer.id, during: opcode, ...shownError(error) });
   }
 
+  /** The cluster hands in a call of an app, from this hub or another. */
+  call(uuid: string, app: string, message: unknown): MaybePromise<Called> | undefined {
+    const peer = this.#directory.withUuid(uuid);
+    const host = peer?.resource.hosts.find(({ name }) => name === app);
+    if (peer === undefined || host === undefined) return undefined;
+    return then(host.called(peer, message), (value) => ({ value }));
+  }
+
   // ── Delivery ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The cluster hands in a frame, from this hub or another. */
@@ -250,22 +258,24 @@ export class Hub implements Host, Member {
     let host = this.#hosts.get(app);
     if (host === undefined) {
       const name = app.name ?? pattern;
-      host = new AppHost(app, name, this.#hubFor(app), this.log);
+      host = new AppHost(app, name, this.#hubFor(app, name), this.log);
       this.#hosts.set(app, host);
     }
     return host;
   }
 
-  #hubFor(app: App): AppHub {
+  #hubFor(app: App, name: string): AppHub {
     const hub = this;
     return {
       log: this.log,
+      clock: this.clock,
       get listeners() {
         return hub.listeners;
       },
       get peers() {
         return hub.#peersOf(app);
       },
+      call: (uuid, message) => then(this.#cluster.call(this, uuid, name, message), (called) => called?.value),
       feedback: (to, packet, options) => hub.feedback(to, packet, options),
       broadcast: (packet, options) => hub.broadcast(packet, options),
     };

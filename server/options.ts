@@ -26,6 +26,12 @@ export interface Limits {
   maxConnections: number;
   maxPerAddress: number;
   maxBackends: number;
+  maxJobs: number;
+  jobUpdates: number;
+  jobLostAfter: number;
+  jobIdleAfter: number;
+  jobAnswerAfter: number;
+  jobKeepFor: number;
 }
 
 export interface Options extends Limits {
@@ -207,6 +213,48 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     about: "From one address; this host is exempt. A user has tens of tabs, not hundreds.",
   },
   maxBackends: { type: "integer", default: 256, unit: "connections", min: 1, about: "TCP peers: jobs under way, not users." },
+  maxJobs: {
+    type: "integer",
+    default: 100,
+    unit: "jobs",
+    min: 1,
+    about: "Of one page, those included that have ended and are remembered. Nobody looks at 100 bars.",
+  },
+  jobUpdates: {
+    type: "integer",
+    default: 10,
+    unit: "times a second",
+    min: 1,
+    about: "A page is told of one job; faster than that nobody reads.",
+  },
+  jobLostAfter: {
+    type: "integer",
+    default: 5_000,
+    unit: "ms",
+    min: 1,
+    about: "A job is lost when its connection has died: time for a backend to connect again.",
+  },
+  jobIdleAfter: {
+    type: "integer",
+    default: 900_000,
+    unit: "ms",
+    min: 1,
+    about: "A job without a connection is lost when nothing was heard of it: longer than one step of a script.",
+  },
+  jobAnswerAfter: {
+    type: "integer",
+    default: 10_000,
+    unit: "ms",
+    min: 1,
+    about: "For a job to end that was told to; then its user is told that it does not react.",
+  },
+  jobKeepFor: {
+    type: "integer",
+    default: 600_000,
+    unit: "ms",
+    min: 1,
+    about: "A job that has ended is remembered, for a page that comes back from a coffee.",
+  },
 };
 
 export type OptionName = keyof Options;

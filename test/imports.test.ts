@@ -13,6 +13,7 @@ const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^client\//, /^(protocol|client)\//],
   [/^web-client\//, /^(protocol\/index|client\/index|web-client\/)|^\/signalbox/],
   [/^tcp-client\//, /^(protocol\/index|client\/index|tcp-client\/)|^node:(net|tls|readline|util)$/],
+  [/^apps\/jobs\//, /^(protocol\/index|server\/app\.|apps\/jobs\/)/],
   [/^apps\//, /^(protocol\/index|server\/app\.)|^node:/],
   [/^server\/main/, /^(protocol|server|apps)\/|^node:fs$/],
   [/^server\/serve/, /^server\/(main|config|shown-error)/],

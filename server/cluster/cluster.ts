@@ -41,6 +41,17 @@ export interface Member {
   readonly id: string;
   /** Gives the frame to those of its own peers who are meant. Does not throw. */
   deliver(to: Address, frame: Frame): Reach;
+  /**
+   * Calls an app where the peer with this UUID is.
+   * @returns `undefined` where that is not here; otherwise what the app returned
+   * @throws Refusal (or rejects) what the app throws
+   */
+  call(uuid: string, app: string, message: unknown): MaybePromise<Called> | undefined;
+}
+
+/** What a call came back with. */
+export interface Called {
+  readonly value: unknown;
 }
 
 /**
@@ -53,10 +64,13 @@ export interface Member {
  * - **Failure**: where other members cannot be reached `send` rejects with a `Refusal` of code `unavailable`; own
  *   peers have been served by then. It settles within 1 s.
  * - **Receipts**: where the frame has one, it is settled once for each page counted in `sent` and `held`, whichever hub it is on.
+ * - **Call**: the member that has the UUID is called once, with a message such that JSON keeps it; what it returns comes back, and what
+ *   it throws, a `Refusal` with its code and message. `undefined`: nobody has it. Calls of one member for one UUID arrive in their order.
  * - A value is returned instead of a promise where the answer is known at once.
  */
 export interface Cluster {
   join(member: Member): MaybePromise<void>;
   leave(member: Member): MaybePromise<void>;
   send(from: Member, to: Address, frame: Frame): MaybePromise<Reach>;
+  call(from: Member, uuid: string, app: string, message: unknown): MaybePromise<Called | undefined>;
 }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Address, type Cluster, type Member, NOBODY, type Reach } from "../../server/cluster/cluster.js";
+import { Refusal } from "../../protocol/index.js";
+import type { MaybePromise } from "../../server/app.js";
+import { type Address, type Called, type Cluster, type Member, NOBODY, type Reach } from "../../server/cluster/cluster.js";
 import { Frame } from "../../server/frame.js";
 
 /** A hub as the cluster sees it: owns UUIDs and pages, notes what it was given. */
@@ -16,6 +18,14 @@ class TestMember implements Member {
     this.given.push(frame.text);
     if ("uuid" in to) return { ...NOBODY, sent: this.uuids.includes(to.uuid) ? 1 : 0, deaf: to.uuid === `deaf-${this.id}` ? 1 : 0 };
     return { ...NOBODY, sent: this.uuids.length };
+  }
+
+  call(uuid: string, app: string, message: unknown): MaybePromise<Called> | undefined {
+    if (!this.uuids.includes(uuid)) return undefined;
+    this.given.push(JSON.stringify({ uuid, app, message }));
+    if (message === "refuse") throw new Refusal("no", "Not today.");
+    if (message === "nothing") return { value: undefined };
+    return { value: { by: this.id, message } };
   }
 }
 
@@ -47,6 +57,27 @@ export function clusterContract(
         assert.deepEqual(await b.send(two, { uuid: "page-1" }, new Frame("x")), { ...NOBODY, sent: 1, deaf: 0 });
         assert.deepEqual(await a.send(one, { uuid: "nobody" }, new Frame("x")), { ...NOBODY, sent: 0, deaf: 0 });
         assert.deepEqual(await a.send(one, { uuid: "deaf-2" }, new Frame("x")), { ...NOBODY, sent: 0, deaf: 1 });
+      }));
+
+    test("a call is made once, where the UUID is; what it returns or refuses comes back; nobody's is undefined", () =>
+      withMembers(async (a, b, one, two) => {
+        const message = { words: ["ä", 1, null], deep: { true: true } };
+        assert.deepEqual(await a.call(one, "page-2", "jobs", message), { value: { by: "2", message } });
+        assert.deepEqual(await b.call(two, "page-2", "jobs", message), { value: { by: "2", message } });
+        assert.deepEqual(await a.call(one, "page-2", "jobs", "nothing"), { value: undefined });
+        assert.equal(await a.call(one, "nobody", "jobs", message), undefined);
+        await assert.rejects(async () => a.call(one, "page-3", "jobs", "refuse"), { name: "Refusal", code: "no", message: "Not today." });
+        assert.equal(two.given.length, 4);
+        assert.equal(one.given.length, 0);
+      }));
+
+    test("calls of one member for one UUID arrive in their order", () =>
+      withMembers(async (a, _b, one, two) => {
+        await Promise.all(Array.from({ length: 50 }, async (_, n) => a.call(one, "page-2", "jobs", n)));
+        assert.deepEqual(
+          two.given.map((text) => JSON.parse(text).message),
+          Array.from({ length: 50 }, (_, n) => n),
+        );
       }));
 
     test("everything else reaches each member once, the sender included, and the answer is the sum", () =>

@@ -6,7 +6,7 @@ import { type State, TRANSITIONS } from "../../server/connection.js";
 import { OPTIONS, type OptionName } from "../../server/options.js";
 import { chapter, codesIn, PROTOCOL, rule, sources, table } from "./document.js";
 
-const HUB = ["protocol", "server", "apps/standard.ts"];
+const HUB = ["protocol", "server", "apps/standard.ts", "apps/jobs"];
 const CITING = ["protocol", "client", "server", "apps", "web-client", "tcp-client", "bin", "bench", "examples", "test"];
 
 const matches = (text: string, pattern: RegExp): string[] => [...text.matchAll(pattern)].map((match) => match[1] as string);
@@ -94,8 +94,8 @@ describe("PROTOCOL.md and the code: numbers", () => {
     assert.equal(number(value as string), OPTIONS.localHandshakeTimeout.default);
   });
 
-  const UNITS: Readonly<Record<string, number>> = { "": 1, " ms": 1, " s": 1_000 };
-  const inText = [...PROTOCOL.matchAll(/`(\w+)`(?: \(|, )([\d,]*\d)( s| ms|)\b/g)].filter(([, name]) =>
+  const UNITS: Readonly<Record<string, number>> = { "": 1, " ms": 1, " s": 1_000, " min": 60_000 };
+  const inText = [...PROTOCOL.matchAll(/`(\w+)`(?: \(|, )([\d,]*\d)( s| ms| min|)\b/g)].filter(([, name]) =>
     Object.hasOwn(OPTIONS, name as string),
   );
   for (const [, name, value, unit] of inText) {

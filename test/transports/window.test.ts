@@ -79,7 +79,7 @@ for (const wire of WIRES) {
       const hub = await startHub(t);
       const peer = await wire.open(t, hub);
       for (const [said, code] of [
-        [{ opcode: "cancel", ref: 1 }, "unknown-opcode"],
+        [{ opcode: "cancel", ref: 1 }, wire.name === "TCP" ? "not-yours" : "no-job"],
         [{ opcode: "reply", ask: 1 }, "not-asked"],
       ] as const) {
         const { opcode, status, ref, error } = await peer.ask(said);

@@ -1,0 +1,66 @@
+import { done, type Packet, quoted, Refusal } from "../../protocol/index.js";
+import type { App, AppHub, Peer } from "../../server/app.js";
+import { endingOf, endWords, nameOf, progressWords, reasonOf, reportOf } from "./packets.js";
+import { type JobLimits, PageJobs } from "./page-jobs.js";
+import { Reporters, type Told } from "./reporters.js";
+
+/**
+ * Jobs report to the page that started them, always end, and can be stopped (PROTOCOL.md, chapter 16). What a backend
+ * says is checked on its own hub and kept on that of the page: each has one half.
+ */
+export function jobs(limits: JobLimits): App {
+  const reporters = new Reporters();
+  const pages = new Map<Peer, PageJobs>();
+  return {
+    name: "jobs",
+    opcodes: {
+      progress: (packet, peer, hub) => reporters.progress(hub, backend(peer, packet), reportOf(packet)),
+      end: (packet, peer, hub) => reporters.end(hub, backend(peer, packet), endingOf(packet)),
+      cancel: (packet, peer) => cancel(pages.get(peer), packet, peer),
+      jobs: (_packet, peer) => done(pages.get(peer)?.list ?? []),
+    },
+    words: { progress: progressWords, end: endWords },
+    called(page, message, hub) {
+      const told = message as Told;
+      if (told.what === "left") return pages.get(page)?.left(told.reporter, told.name, told.died);
+      const list = pages.get(page) ?? begin(pages, page, hub, limits);
+      return told.what === "progress" ? list.progress(told.reporter, told.report) : list.end(told.reporter, told.report);
+    },
+    back: (page) => pages.get(page)?.back(),
+    close(peer, why, hub) {
+      reporters.left(hub, peer, why !== "quit");
+      const running = pages.get(peer)?.clear() ?? 0;
+      pages.delete(peer);
+      if (running > 0) hub.log.info("job.orphaned", { page: peer.id, running });
+    },
+  };
+}
+
+/** @throws Refusal `not-a-backend` [JOB-1] */
+function backend(peer: Peer, { opcode }: Packet): Peer {
+  if (peer.kind === "backend") return peer;
+  throw new Refusal("not-a-backend", `Expected \`${opcode}\` from a backend: a page cannot report for a job.`);
+}
+
+function begin(pages: Map<Peer, PageJobs>, page: Peer, hub: AppHub, limits: JobLimits): PageJobs {
+  if (page.kind !== "page") throw new Refusal("not-a-page", "Expected the UUID of a page, got that of a backend.");
+  const list = new PageJobs(page, hub, limits);
+  pages.set(page, list);
+  return list;
+}
+
+/** The page is told in a packet what becomes of it, for nothing else can name the job [JOB-8]. */
+function cancel(own: PageJobs | undefined, packet: Packet, peer: Peer): void {
+  let job: string | undefined;
+  try {
+    job = nameOf(packet);
+    const { uuid = peer.uuid } = packet;
+    if (peer.kind !== "page" || uuid !== peer.uuid)
+      throw new Refusal("not-yours", "Expected `cancel` from the page that the job belongs to.");
+    if (own === undefined) throw new Refusal("no-job", `This page has no job ${quoted(job)}.`);
+    own.cancel(job, reasonOf(packet));
+  } catch (error) {
+    if (!(error instanceof Refusal) || !peer.takesPushes) throw error;
+    peer.send({ opcode: "cancel", job, status: "refused", error: { code: error.code, message: error.message } });
+  }
+}
