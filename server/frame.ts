@@ -25,16 +25,25 @@ export interface Kind {
 const EVENT: Kind = Object.freeze({});
 
 /**
+ * Below so many bytes those of a frame live only for a turn of the event loop, and its text stays: Node cuts buffers of less than
+ * half of `Buffer.poolSize` (8 KiB) out of slabs, and a frame of 100 bytes that is kept would keep its whole slab.
+ */
+const SMALL = 4_096;
+
+/**
  * One packet for any number of peers. It is encoded once for each kind of wire, and the same bytes go to everybody
  * who gets it.
  */
 export class Frame {
-  /** Once there are bytes the text is not kept beside them: it would double what a slow page costs. */
+  /** Once there are bytes that stay, the text is not kept beside them: it would double what a slow page costs. */
   #text: string | undefined;
+  /** UTF-8 bytes of the text, once known. */
+  #length = 0;
   #encoding: Encoding | undefined;
   #bytes: Buffer | undefined;
   #others: Map<Encoding, Buffer> | undefined;
   #holders = 0;
+  #lasts = false;
 
   constructor(
     text: string,
@@ -45,6 +54,19 @@ export class Frame {
 
   static of(packet: object, kind?: Kind): Frame {
     return new Frame(JSON.stringify(packet), kind);
+  }
+
+  /** One that is used again and again: its bytes stay. */
+  static constant(text: string, kind: Kind): Frame {
+    const frame = new Frame(text, kind);
+    frame.#lasts = true;
+    return frame;
+  }
+
+  /** Its text in UTF-8, bytes. */
+  get length(): number {
+    if (this.#length === 0) this.#length = Buffer.byteLength(this.text);
+    return this.#length;
   }
 
   get text(): string {
@@ -67,10 +89,22 @@ export class Frame {
     if (this.#encoding === undefined) {
       this.#bytes = encoding.encode(this.text);
       this.#encoding = encoding;
-      this.#text = undefined;
+      if (this.#lasting) this.#text = undefined;
       return this.#bytes;
     }
     return this.#bytesForAnother(encoding);
+  }
+
+  get #lasting(): boolean {
+    return this.#lasts || this.length >= SMALL;
+  }
+
+  /** The turn that needed its bytes is over. */
+  rest(): void {
+    if (this.#text === undefined) return;
+    this.#encoding = undefined;
+    this.#bytes = undefined;
+    this.#others = undefined;
   }
 
   /** Somebody keeps it waiting, or to send it again. */
@@ -97,9 +131,10 @@ export class Frame {
 /** What a waiting frame costs beside its bytes, so that many small ones are bounded too. */
 const FRAME_OVERHEAD = 256;
 
-/** What a frame costs while it waits for a peer, in bytes. */
+/** What a frame costs while it waits for a peer, in bytes. A long one waits as bytes: as a text it may take twice as much. */
 export function sizeOf(frame: Frame, encoding: Encoding): number {
-  return frame.bytes(encoding).length + FRAME_OVERHEAD;
+  if (frame.length >= SMALL) frame.bytes(encoding);
+  return frame.length + FRAME_OVERHEAD;
 }
 
 /**
@@ -110,19 +145,28 @@ export class Batch {
   #frames: readonly Frame[] = [];
   #encoding: Encoding | undefined;
   #bytes: Buffer | undefined;
+  readonly #used: Frame[] = [];
 
   join(frames: readonly Frame[], encoding: Encoding): Buffer {
-    if (frames.length === 1) return (frames[0] as Frame).bytes(encoding);
+    if (frames.length === 1) return this.#one(frames[0] as Frame).bytes(encoding);
     if (this.#encoding !== encoding || !sameFrames(this.#frames, frames)) {
       this.#frames = frames;
       this.#encoding = encoding;
-      this.#bytes = Buffer.concat(frames.map((frame) => frame.bytes(encoding)));
+      this.#bytes = Buffer.concat(frames.map((frame) => this.#one(frame).bytes(encoding)));
     }
     return this.#bytes as Buffer;
   }
 
+  /** Notes it once in a row: many peers have the same. */
+  #one(frame: Frame): Frame {
+    if (this.#used.at(-1) !== frame) this.#used.push(frame);
+    return frame;
+  }
+
   /** Lets go of the bytes: nothing must live longer than the turn that needed it. */
   clear(): void {
+    for (const frame of this.#used) frame.rest();
+    this.#used.length = 0;
     this.#frames = [];
     this.#encoding = undefined;
     this.#bytes = undefined;

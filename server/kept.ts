@@ -44,7 +44,12 @@ export class Kept {
       this.#bytes += sizeOf(frame, this.encoding);
     }
     this.written += frames.length;
-    while (this.#bytes > this.max) this.#dropOldest();
+    this.shrink(this.max);
+  }
+
+  /** What can be sent again takes at most so many bytes: the oldest is given up. */
+  shrink(max: number): void {
+    while (this.#bytes > max && this.#frames.length > 0) this.#dropOldest();
   }
 
   /** Could the page have seen so many? */

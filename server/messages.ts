@@ -52,7 +52,7 @@ const MALFORMED: ReadonlySet<string> = new Set(["bad-json", "bad-message", "bad-
 const MALFORMED_MAX = 20;
 const MALFORMED_SPAN = 10_000;
 const ANSWER = { answers: true } as const;
-const NEXT_DONE_FRAME = new Frame(NEXT_DONE, ANSWER);
+const NEXT_DONE_FRAME = Frame.constant(NEXT_DONE, ANSWER);
 
 /** How a message is to be answered. */
 type Asked = Pick<Message, "opcode" | "ref" | "plain">;

@@ -82,11 +82,18 @@ export class Output {
     if (this.#over || this.overflowed) return false;
     this.#outbox.push(frame);
     this.#mark(bulk);
-    if (this.#outbox.eventBytes + (this.#sink?.bufferedAmount ?? 0) <= this.limits.maxQueued) return true;
+    this.#kept?.shrink(this.limits.maxQueued - this.#outbox.bytes);
+    if (!this.#tooMuch) return true;
     this.overflowed = true;
     this.#forget();
     this.#mark(false);
     return false;
+  }
+
+  /** Events and state are counted apart: one that is sent both is not slow for the sum. */
+  get #tooMuch(): boolean {
+    const { bytes, eventBytes } = this.#outbox;
+    return eventBytes + (this.#sink?.bufferedAmount ?? 0) > this.limits.maxQueued || bytes - eventBytes > this.limits.maxQueued;
   }
 
   /** Another wire: what was written and not seen goes out again, behind the greeting. */

@@ -179,6 +179,34 @@ describe("14 Kinds of message", () => {
     );
   });
 
+  test("[KIND-2] more state than maxQueued of different keys is too much, too: the page is new on its return", () => {
+    const loop = new LoopbackHub({ limits: { maxQueued: 200_000, maxMessage: 100_000, maxKept: 70_000 } });
+    const page = loop.peer({ hello: HELLO });
+    const sender = loop.peer({ kind: "backend", hello: { window: 256 } });
+    page.connection.lost("lost");
+    const say = (n: number): unknown => sender.ask({ opcode: "feedback", uuid: page.uuid, key: `key ${n}`, message: n })[0]?.status;
+    for (let n = 0; n < 300; n++) assert.equal(say(n), "held");
+    for (let n = 0; n < 10_000; n++) assert.equal(say(n % 300), "held", "newer values of the same keys take no room");
+    let n = 300;
+    while (say(n) === "held") n++;
+    assert.ok(n > 400 && n < 800, `${n} keys`);
+    assert.equal(again(loop, page.ready, 0).ready?.reason, "overflow");
+  });
+
+  test("[RES-8] what can be sent again gives way to what waits: together they take no more than maxQueued", () => {
+    const loop = new LoopbackHub({ limits: { maxQueued: 200_000, maxMessage: 100_000, maxKept: 150_000 } });
+    const page = loop.peer({ hello: HELLO });
+    const sender = loop.peer({ kind: "backend", hello: { window: 256 } });
+    const say = (size: number): unknown => sender.ask({ opcode: "feedback", uuid: page.uuid, message: "x".repeat(size) })[0]?.status;
+    for (let n = 0; n < 14; n++) say(10_000);
+    assert.ok(loop.hub.budget.used > 140_000 && loop.hub.budget.used < 150_000, "kept");
+    page.stuck = true;
+    say(10_000);
+    page.read();
+    for (let n = 0; n < 14; n++) assert.equal(say(10_000), "sent");
+    assert.ok(loop.hub.budget.used <= 200_000, `${loop.hub.budget.used} bytes`);
+  });
+
   test("[KIND-3] volatile is dropped for a page that is away or busy, and said so", () => {
     const loop = new LoopbackHub();
     const page = loop.peer({ hello: HELLO });
