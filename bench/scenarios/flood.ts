@@ -167,7 +167,8 @@ function section(outcomes: readonly Outcome[]): Section {
     bars: [
       { what: "Live memory for the flood", limit: 3, measured: (flood.live - calm.live) / MIB, unit: "MiB" },
       { what: "Last value missing", limit: 0, measured: subject.lastArrived ? 0 : 1, unit: "times" },
-      { what: "p50 of the others during the flood, beside before", limit: 3, measured: p50(flood) / p50(calm), unit: "times" },
+      // The flood takes all the time there is; what nobody sees is that of one read of it, 256 updates.
+      { what: "p50 of the others during the flood, more than before", limit: 1, measured: p50(flood) - p50(calm), unit: "ms" },
     ],
   };
 }
