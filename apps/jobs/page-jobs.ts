@@ -101,14 +101,14 @@ export class PageJobs {
     if (entry === undefined) throw new Refusal("no-job", `This page has no job ${quoted(name)}.`);
     const { job } = entry;
     if (job.over) {
-      this.#send({ opcode: "end", ...job.info });
+      this.page.send({ opcode: "end", ...job.info });
       return;
     }
     if (!job.cancellable) throw new Refusal("not-cancellable", `The job ${quoted(name)} cannot be stopped.`);
     const first = job.state === "running";
     job.cancel(reason);
     if (first) this.#tellReporters(job);
-    this.#send({ opcode: "cancel", job: name, status: "sent" });
+    this.page.send({ opcode: "cancel", job: name, status: "sent" });
     if (!first) return;
     this.#tellSoon(entry);
     entry.cancelPatience = this.hub.clock.after(this.limits.jobAnswerAfter, () => this.#unanswered(entry));
@@ -119,7 +119,7 @@ export class PageJobs {
     return [...this.#entries.values()].map(({ job }) => job.info).sort((a, b) => a.started - b.started);
   }
 
-  /** It is back: it is told everything, for nothing was said to it while it was away [JOB-10]. */
+  /** It is back: it is told everything, for it heard of no progress while it was away [JOB-10]. */
   back(): void {
     if (this.#entries.size === 0) return;
     const now = this.hub.clock.now();
@@ -209,14 +209,14 @@ export class PageJobs {
     entry.clear();
     if (isLast) this.#tell(entry);
     job.end(state, said, Date.now());
-    this.#send({ opcode: "end", ...job.info });
+    this.page.send({ opcode: "end", ...job.info });
     this.hub.log.info("job.ended", { page: this.page.id, job: job.name, state });
     entry.cancelEnd = this.hub.clock.after(this.limits.jobKeepFor, () => this.#forget(entry));
   }
 
   #unanswered(entry: Entry): void {
     entry.job.unanswered = true;
-    this.#send({ opcode: "cancel", job: entry.job.name, status: "unanswered" });
+    this.page.send({ opcode: "cancel", job: entry.job.name, status: "unanswered" });
     this.#tellSoon(entry);
   }
 
@@ -247,11 +247,6 @@ export class PageJobs {
     entry.toldAt = this.hub.clock.now();
     const { info } = entry.job;
     if (!this.page.away) this.page.send({ opcode: "progress", ...info }, { key: `${info.started} ${info.job}` });
-  }
-
-  /** What is told once. A page that is away is told everything when it is back. */
-  #send(packet: Packet): void {
-    if (!this.page.away) this.page.send(packet);
   }
 }
 

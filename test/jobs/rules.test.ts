@@ -222,7 +222,7 @@ describe("16 Jobs: surviving the page", () => {
   const back = (hub: JobHub, reload = false) =>
     hub.peer({ hello: { window: 8, resume: hub.page.ready?.resume, seen: hub.page.connection.sent, ...(reload ? { reload } : {}) } });
 
-  test("[JOB-10] a page that is away is told nothing; when it is back it gets all of it at once", () => {
+  test("[JOB-10] for a page that is away what ended waits; when it is back it gets all of it at once", () => {
     const hub = new JobHub();
     const backend = hub.backend();
     backend.progress({ job: "a", at: 1, of: 9 });
@@ -236,9 +236,9 @@ describe("16 Jobs: surviving the page", () => {
     assert.equal(again.ready?.resumed, true);
     assert.deepEqual(
       again.rest.map(({ opcode }) => opcode),
-      ["jobs"],
+      ["end", "jobs"],
     );
-    const list = again.rest[0]?.jobs as JobInfo[];
+    const list = again.rest[1]?.jobs as JobInfo[];
     assert.deepEqual(
       list.map(({ job, state, at, result }) => [job, state, at, result]),
       [

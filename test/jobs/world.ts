@@ -6,7 +6,8 @@ import { wordsDialect } from "../../server/dialect.js";
 import { OPTIONS } from "../../server/options.js";
 import { LoopbackHub, type LoopbackOptions, type LoopbackPeer } from "../support/loopback.js";
 
-const DEFAULTS: JobLimits = {
+/** As the hub has them if nobody says otherwise. */
+export const DEFAULTS: JobLimits = {
   maxJobs: OPTIONS.maxJobs.default,
   jobUpdates: OPTIONS.jobUpdates.default,
   jobLostAfter: OPTIONS.jobLostAfter.default,
