@@ -1,9 +1,9 @@
-import { CONTENDERS, type Contender } from "./contenders.js";
+import { CONTENDERS, type Contender, type Program } from "./contenders.js";
 import { ServerProcess, type ServerSettings } from "./server-process.js";
 
 /** Starts servers for the scenarios and knows all that are running, so that none is left behind. */
 export class Arena {
-  readonly #running = new Set<ServerProcess>();
+  readonly #running = new Set<ServerProcess<Program>>();
 
   constructor(
     private readonly settings: ServerSettings,
@@ -12,7 +12,7 @@ export class Arena {
   ) {}
 
   /** @param flags for Node, beside those that all have */
-  async start(contender: Contender, flags: readonly string[] = []): Promise<ServerProcess> {
+  async start<P extends Program>(contender: P, flags: readonly string[] = []): Promise<ServerProcess<P>> {
     const server = await ServerProcess.start(contender, { ...this.settings, flags });
     this.#running.add(server);
     return server;
@@ -25,7 +25,7 @@ export class Arena {
     return servers;
   }
 
-  async stop(server: ServerProcess): Promise<void> {
+  async stop(server: ServerProcess<Program>): Promise<void> {
     await server.stop();
     this.#running.delete(server);
   }

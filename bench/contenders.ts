@@ -4,11 +4,16 @@ import { clientFrame, TEXT } from "./wire/client-frame.js";
 import { LineClient } from "./wire/line-client.js";
 import { type Opening, type Reading, WebSocketClient } from "./wire/websocket-client.js";
 
-/** A server under test, and how the generator speaks to it. */
-export interface Contender {
-  readonly name: "signalbox" | "ws" | "socket.io";
+/** A program that serves. */
+export interface Program {
+  readonly name: string;
   /** Its file in `servers/`. */
   readonly script: string;
+}
+
+/** A server under test, and how the generator speaks to it. */
+export interface Contender extends Program {
+  readonly name: "signalbox" | "ws" | "socket.io";
   openPage(server: Ready, reading?: Reading): Promise<WebSocketClient>;
   /** A page that also sends. */
   openPublisher(server: Ready, window: number): Promise<Client>;
@@ -101,6 +106,16 @@ const socketIo: Contender = {
   broadcast: (message) => event("broadcast", { message }),
   feedback: (uuid, message, key) => event("feedback", { uuid, message, key }),
 };
+
+/** Answers every line by one like the hub's, and does nothing else: what reporting costs a job in any case. */
+export const ECHO: Program & { openBackend(server: Ready): Promise<Client> } = {
+  name: "echo",
+  script: "echo.js",
+  openBackend: ({ tcp = 0 }) => LineClient.open(tcp, packet({ opcode: "hello" })),
+};
+
+/** The hub itself, for what only it has. */
+export const HUB = hub;
 
 /** In the order of the tables. Ratios are to {@link BASELINE}. */
 export const CONTENDERS: readonly Contender[] = [hub, relay, socketIo];

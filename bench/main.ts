@@ -9,9 +9,10 @@ import { deafPage } from "./scenarios/deaf-page.js";
 import { feedback } from "./scenarios/feedback.js";
 import { flood } from "./scenarios/flood.js";
 import { idlePages } from "./scenarios/idle-pages.js";
+import { jobs } from "./scenarios/jobs.js";
 import { within } from "./within.js";
 
-const USAGE = "npm run bench -- [--only lock-step|window|feedback|idle|deaf|flood] [--record] [--profile FOLDER]";
+const USAGE = "npm run bench -- [--only lock-step|window|feedback|idle|deaf|flood|jobs] [--record] [--profile FOLDER]";
 
 /** For all together, ms. It takes about six minutes. */
 const TIMEOUT = 900_000;
@@ -24,6 +25,7 @@ const SCENARIOS: Readonly<Record<string, (arena: Arena) => Promise<Section>>> = 
   idle: idlePages,
   deaf: deafPage,
   flood,
+  jobs,
 };
 
 interface Arguments {

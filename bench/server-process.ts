@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { Contender } from "./contenders.js";
+import type { Contender, Program } from "./contenders.js";
 import type { Pinning } from "./machine.js";
 import { GC, MEASURE, type Measurement, type Ready } from "./servers/control.js";
 import { within } from "./within.js";
@@ -23,14 +23,14 @@ const STOP_TIMEOUT = 5_000;
 type Waiting = { resolve: (line: string) => void; reject: (error: Error) => void };
 
 /** A server under test, in its own process. */
-export class ServerProcess {
+export class ServerProcess<P extends Program = Contender> {
   ready: Ready = { pid: 0, ws: 0, tcp: undefined };
   readonly #child: ChildProcess;
   readonly #waiting: Waiting[] = [];
   readonly #exited: Promise<void>;
 
   private constructor(
-    readonly contender: Contender,
+    readonly contender: P,
     settings: ServerSettings,
   ) {
     const [command, ...argv] = commandLine(contender, settings);
@@ -48,7 +48,7 @@ export class ServerProcess {
   }
 
   /** Settles when it listens. */
-  static async start(contender: Contender, settings: ServerSettings): Promise<ServerProcess> {
+  static async start<P extends Program>(contender: P, settings: ServerSettings): Promise<ServerProcess<P>> {
     const server = new ServerProcess(contender, settings);
     try {
       const line = await within(START_TIMEOUT, `the ${contender.name} server to start`, server.#line());
@@ -93,7 +93,7 @@ export class ServerProcess {
   }
 }
 
-function commandLine({ script }: Contender, { pinning, profile, flags = [] }: ServerSettings): string[] {
+function commandLine({ script }: Program, { pinning, profile, flags = [] }: ServerSettings): string[] {
   const pin = pinning ? ["taskset", "-c", pinning.server] : [];
   const profiling =
     profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${script}-${Date.now()}.cpuprofile`];

@@ -14,6 +14,8 @@ export class Producer {
   /** True once all are answered. */
   finished = false;
   #quota = 0;
+  /** Answers that came to somebody else's messages. */
+  readonly #before: number;
   #settle: () => void = () => {};
   #fail: (error: Error) => void = () => {};
 
@@ -23,6 +25,7 @@ export class Producer {
     private readonly message: (number: number) => Buffer,
     private readonly window: number,
   ) {
+    this.#before = client.answers;
     client.onRead = (_messages, answers) => this.#answered(answers);
     client.onLost = (why) => this.#fail(new Error(`The producer was lost: ${why}.`));
   }
@@ -53,7 +56,7 @@ export class Producer {
 
   #answered(answers: number): void {
     this.#send(answers);
-    if (this.sent < this.#quota || this.client.answers < this.sent) return;
+    if (this.sent < this.#quota || this.client.answers - this.#before < this.sent) return;
     this.finished = true;
     this.#settle();
   }
