@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { JOB_TRANSITIONS, type JobState } from "../../apps/jobs/job.js";
+import { jobs } from "../../apps/jobs/jobs.js";
 import { standard } from "../../apps/standard.js";
 import { CREDIT_FREE, NOT_FORWARDED, SUBPROTOCOL } from "../../protocol/index.js";
 import { type State, TRANSITIONS } from "../../server/connection.js";
-import { OPTIONS, type OptionName } from "../../server/options.js";
+import { OPTIONS, type OptionName, resolveOptions } from "../../server/options.js";
 import { chapter, codesIn, PROTOCOL, rule, sources, table } from "./document.js";
 
 const HUB = ["protocol", "server", "apps/standard.ts", "apps/jobs"];
+const OPTION_DEFAULTS = resolveOptions({});
 const CITING = ["protocol", "client", "server", "apps", "web-client", "tcp-client", "bin", "bench", "examples", "test"];
 
 const matches = (text: string, pattern: RegExp): string[] => [...text.matchAll(pattern)].map((match) => match[1] as string);
@@ -66,7 +69,7 @@ describe("PROTOCOL.md and the code: words", () => {
 
   test("[WORD-4] the words of chapter 8 are those of the built-in apps, and `quit`", () => {
     const words = matches(chapter(8), /^ {4}([a-z]+) .*→ {2}next (?!refused)/gm);
-    assert.deepEqual(words, [...Object.keys(standard().words ?? {}), "quit"]);
+    assert.deepEqual(words, [...Object.keys(standard().words ?? {}), ...Object.keys(jobs(OPTION_DEFAULTS).words ?? {}), "quit"]);
   });
 
   test("[STD-1] what is not forwarded", () => {
@@ -109,6 +112,31 @@ describe("PROTOCOL.md and the code: numbers", () => {
     for (const name of ["maxDepth", "maxWindow", "handshakeTimeout", "appTimeout", "bufferTimeout", "pingInterval", "stopTimeout"]) {
       assert.ok(found.has(name), name);
     }
+  });
+});
+
+describe("PROTOCOL.md and the code: the run of a job as a table", () => {
+  const rows = table("run ↓ input →").map((row) => Object.values(row));
+
+  test("chapter 16 has the states of the code", () => {
+    assert.deepEqual(
+      rows.map(([state]) => /\*\*(\w+)\*\*/.exec(state as string)?.[1]),
+      Object.keys(JOB_TRANSITIONS),
+    );
+  });
+
+  for (const [state, ...cells] of rows) {
+    const name = /\*\*(\w+)\*\*/.exec(state as string)?.[1] as JobState;
+    test(`chapter 16: ${name}`, () => {
+      const { progress = "", cancel = "", done = "", failed = "", aborted = "", lost = "" } = JOB_TRANSITIONS[name];
+      assert.deepEqual(cells, [progress, cancel, done, failed, aborted, lost]);
+    });
+  }
+
+  test("chapter 16 has the opcodes of the app", () => {
+    const opcodes = table("opcode", 16).map(({ opcode }) => opcode as string);
+    const said = opcodes.filter((opcode) => opcode.endsWith("C→H")).map((opcode) => codesIn(opcode)[0]);
+    assert.deepEqual(said, Object.keys(jobs(OPTION_DEFAULTS).opcodes));
   });
 });
 

@@ -21,9 +21,9 @@ export function rule(number: string): string {
   return text;
 }
 
-/** The rows of the table whose header begins with this cell: one object a row, by column name. */
-export function table(firstColumn: string): Record<string, string>[] {
-  const lines = PROTOCOL.split("\n");
+/** The rows of the first table, of the document or a chapter, whose header begins with this cell: one object a row, by column name. */
+export function table(firstColumn: string, inChapter?: number): Record<string, string>[] {
+  const lines = (inChapter === undefined ? PROTOCOL : chapter(inChapter)).split("\n");
   const start = lines.findIndex((line) => cells(line)[0] === firstColumn);
   if (start === -1) throw new Error(`PROTOCOL.md has no table that begins with the column ${firstColumn}.`);
   const end = lines.findIndex((line, i) => i > start && !line.startsWith("|"));
