@@ -78,6 +78,11 @@ export class ChunkJoiner {
     this.#pieces.push(piece);
   }
 
+  /** What has been added so far, in bytes as they are counted. */
+  get cost(): number {
+    return this.#cost;
+  }
+
   join(): string {
     return this.#pieces.join("");
   }

@@ -51,6 +51,8 @@ export interface Ready {
   /** To a page that said hello (chapter 14): the secret that takes it up again, and how long the hub holds it, in ms. */
   resume?: string;
   grace?: number;
+  /** How often it hears of the hub at least, in ms [RES-12]. */
+  heartbeat?: number;
   resumed?: boolean;
   /** Why it is a new page, where it asked to be taken up again. */
   reason?: string;

@@ -7,7 +7,7 @@ import {
   type Packet,
   parseSeen,
   Queue,
-  type Refusal,
+  Refusal,
   type Tags,
 } from "../protocol/index.js";
 import type { MaybePromise } from "./app.js";
@@ -36,6 +36,8 @@ export interface Host extends MessageHost {
   /** The apps are told that it came; that it is away, and why; that it is back; that it went, and why. */
   opened(peer: Connection): void;
   away(peer: Connection, why: string): void;
+  /** Changes by what it can be addressed. */
+  readdress(peer: Connection, change: () => void): void;
   back(peer: Connection): void;
   /** Those apps are told that had been told that it came. */
   closed(peer: Connection, why: string): void;
@@ -76,6 +78,19 @@ interface Waiting {
 }
 
 const ASK_TIMEOUT = 30_000;
+/** Counted bytes after which a page is told of them at the latest: as much as it may leave unsaid itself [RES-8]. */
+const TELL_AFTER = 65_536;
+const FORGOTTEN = new Refusal("forgotten", "The page was loaded anew before it had sent the whole of this message.");
+
+/** Where the texts begin that belong to a buffer which is not closed among them; `undefined`: none is open at their end. */
+function beginOfOpenBuffer(texts: readonly Waiting[], open: boolean): number | undefined {
+  let begin = open ? 0 : undefined;
+  for (const [i, { text }] of texts.entries()) {
+    if (begin === undefined && text === BUFFER_ON) begin = i;
+    else if (begin !== undefined && text === BUFFER_OFF) begin = undefined;
+  }
+  return begin;
+}
 
 let lastId = 0;
 
@@ -97,8 +112,9 @@ export class Connection implements Speaker, Flushable {
 
   #state: State = "opening";
   #window = 1;
-  /** Counted packets that came, where the peer can resume [RES-1]. */
+  /** Counted packets that came, where the peer can resume [RES-1], and how many bytes of them it has not been told of. */
   #got = 0;
+  #untold = 0;
   #resumable = false;
   /** The newest connection its client has opened, by the client's count [RES-7]. */
   #attempt = 0;
@@ -164,9 +180,7 @@ export class Connection implements Speaker, Flushable {
    */
   open(hello?: HelloFields, reason?: string): void {
     if (hello) {
-      this.#window = Math.min(hello.window, this.host.limits.maxWindow);
-      this.ident = hello.ident;
-      this.tags = hello.tags;
+      this.#introduce(hello);
       this.#attempt = hello.attempt ?? 0;
       this.#resumable = this.kind === "page";
     }
@@ -183,6 +197,13 @@ export class Connection implements Speaker, Flushable {
     else this.#ready();
   }
 
+  /** What a client says of itself counts from its newest hello on. */
+  #introduce({ window, ident, tags }: HelloFields): void {
+    this.#window = Math.min(window, this.host.limits.maxWindow);
+    this.ident = ident;
+    this.tags = tags;
+  }
+
   #ready(): void {
     if (!this.#to("reachable")) return;
     this.host.flusher.urgent(this);
@@ -192,12 +213,12 @@ export class Connection implements Speaker, Flushable {
   }
 
   #greeting(more?: object): Frame {
-    const { maxMessage, maxDepth, grace } = this.host.limits;
+    const { maxMessage, maxDepth, grace, pingInterval } = this.host.limits;
     const { uuid } = this;
     const ready = { opcode: "ready", uuid, window: this.#window, limits: { maxMessage, maxDepth }, time: Date.now() };
     if (more === undefined) return Frame.of(ready);
     this.#unconfirmed = true;
-    return Frame.of({ ...ready, resume: this.host.newSecret(this), grace, ...more });
+    return Frame.of({ ...ready, resume: this.host.newSecret(this), grace, heartbeat: pingInterval, ...more });
   }
 
   // ── Resuming (chapter 14) ──────────────────────────────────────────────────────────────────────────────────────
@@ -206,7 +227,8 @@ export class Connection implements Speaker, Flushable {
    * The page is back, on another wire [RES-4].
    * @returns why that is impossible, and then nothing has changed
    */
-  resume(sink: Sink, { seen = Number.NaN, attempt = 0, reload }: HelloFields): FreshReason | undefined {
+  resume(sink: Sink, hello: HelloFields): FreshReason | undefined {
+    const { seen = Number.NaN, attempt = 0, reload } = hello;
     const kept = this.#output.kept;
     if (!kept?.plausible(seen)) return "gap";
     if (!kept.covers(seen)) return "overflow";
@@ -216,6 +238,7 @@ export class Connection implements Speaker, Flushable {
     this.#replace(this.#output.detach());
     this.#cancelGrace?.();
     if (reload) this.#forgetBuffer();
+    this.host.readdress(this, () => this.#introduce(hello));
     this.sink = sink;
     this.#reading = true;
     this.#output.attach(sink, this.#greeting({ resumed: true, got: this.#got, owed: this.#owed(kept) }));
@@ -246,9 +269,21 @@ export class Connection implements Speaker, Flushable {
     return this.#messages.answered + this.#messages.underWay + waiting - answers;
   }
 
+  /**
+   * The rest of a message in pieces will not come [RES-9]. What has arrived of it is answered, for the page counts on that,
+   * and is nothing any more: neither a piece of a later message nor a message itself.
+   */
   #forgetBuffer(): void {
-    this.#messages.dropBuffer();
     this.#arrivesInBuffer = false;
+    const waiting: Waiting[] = [];
+    while (this.#inbox.length > 0) waiting.push(this.#takeWaiting());
+    const begin = beginOfOpenBuffer(waiting, this.#messages.buffering);
+    if (begin === 0 && this.#messages.buffering) this.#messages.dropBuffer();
+    for (const [i, each] of waiting.entries()) {
+      const kept = begin === undefined || i < begin ? each : { text: FORGOTTEN, bytes: 0 };
+      this.#inbox.push(kept);
+      this.host.budget.used += kept.bytes;
+    }
   }
 
   // ── The window (chapter 5) ─────────────────────────────────────────────────────────────────────────────────────
@@ -268,11 +303,19 @@ export class Connection implements Speaker, Flushable {
     try {
       if (this.#takeSeen(text)) return;
       this.#got++;
+      this.#untold += bytes;
+      if (this.#untold >= TELL_AFTER) this.tellSeen();
       if (this.#inbox.length === 0 && this.#mayStart()) this.#messages.start(text, bytes);
       else this.#beyondWindow({ text, bytes });
     } catch (error) {
       this.#endBy(error);
     }
+  }
+
+  /** Tells a page how far the hub has counted: it need not keep that, and knows that somebody is there [RES-12]. */
+  tellSeen(): void {
+    this.#untold = 0;
+    if (this.#resumable && this.#state === "open") this.#output.greet(Frame.of({ opcode: "seen", n: this.#got }));
   }
 
   /** `seen` is neither counted nor queued, unless it is a piece of a message, for then it is none [RES-1]. */
@@ -316,13 +359,31 @@ export class Connection implements Speaker, Flushable {
 
   #mayStart(): boolean {
     if (this.#state === "opening" || this.#state === "closed") return false;
-    return this.#messages.underWay < this.#window && this.#output.unread <= this.host.limits.maxQueued / 2;
+    return this.#underWay < this.#window && this.#output.unread <= this.host.limits.maxQueued / 2;
+  }
+
+  /** Whoever cannot be answered any more does not wait for pages either, which take as long as they like. */
+  get #underWay(): number {
+    return this.#output.over ? this.#messages.atWork : this.#messages.underWay;
   }
 
   #beyondWindow(waiting: Waiting): void {
     if (this.#inbox.length === 0 && this.#state === "open" && this.#messages.startCreditFree(waiting.text)) return;
     this.#inbox.push(waiting);
+    this.host.budget.used += waiting.bytes;
+    this.host.budget.check(waiting.bytes);
     this.#read(false);
+  }
+
+  /** The next that waits, not waiting any more. */
+  #takeWaiting(): Waiting {
+    const waiting = this.#inbox.shift() as Waiting;
+    this.host.budget.used -= waiting.bytes;
+    return waiting;
+  }
+
+  #clearInbox(): void {
+    while (this.#inbox.length > 0) this.#takeWaiting();
   }
 
   /** Starts what waits, as far as the window allows, and reads on when nothing waits any more. */
@@ -332,9 +393,9 @@ export class Connection implements Speaker, Flushable {
       for (let fresh = false; this.#inbox.length > 0; fresh = true) {
         const { text, bytes } = this.#inbox.peek() as Waiting;
         if (this.#mayStart()) {
-          this.#inbox.shift();
+          this.#takeWaiting();
           this.#messages.start(text, bytes);
-        } else if (fresh && this.#state === "open" && this.#messages.startCreditFree(text)) this.#inbox.shift();
+        } else if (fresh && this.#state === "open" && this.#messages.startCreditFree(text)) this.#takeWaiting();
         else break;
       }
     } catch (error) {
@@ -342,7 +403,7 @@ export class Connection implements Speaker, Flushable {
     }
     if (this.#inbox.length > 0) return;
     if (this.#state === "open") this.#read(true);
-    else if (this.#state === "ending" && this.#messages.underWay === 0) this.#answered();
+    else if (this.#state === "ending" && this.#underWay === 0) this.#answered();
   }
 
   #read(on: boolean): void {
@@ -388,7 +449,7 @@ export class Connection implements Speaker, Flushable {
   // ── Ending (chapter 10) ────────────────────────────────────────────────────────────────────────────────────────
 
   quit(): void {
-    this.#inbox.clear();
+    this.#clearInbox();
     this.end("quit", "normal");
   }
 
@@ -402,7 +463,7 @@ export class Connection implements Speaker, Flushable {
 
   /** The hub stops: what waits for its turn is not started any more [END-6]. */
   stop(reason: string): void {
-    this.#inbox.clear();
+    this.#clearInbox();
     this.#messages.dropBuffer();
     if (this.#messages.underWay === 0) this.fault("restart", reason, "stop");
     else this.end("stop", "restart", reason);
@@ -416,11 +477,18 @@ export class Connection implements Speaker, Flushable {
     this.#output.detach();
     const grace = why === "going-away" ? this.host.limits.reloadGrace : this.host.limits.grace;
     if (this.#state === "opening") this.#earlyEnd = () => this.lost(why);
-    else if (!this.#resumable || why === "left" || grace === 0) this.end(why, "lost");
+    else if (!this.#resumable || why === "left" || grace === 0) this.abandon(why);
     else if (this.#to("lost")) {
-      this.#cancelGrace = this.host.clock.after(grace, () => this.end(why, "lost"));
+      this.#cancelGrace = this.host.clock.after(grace, () => this.abandon(why));
       this.host.away(this, why);
-    }
+    } else this.abandon(why);
+    this.#pump();
+  }
+
+  /** There is no wire and will be none: what waits for it is let go of, what it said is still served. */
+  abandon(why: string): void {
+    this.#output.drop();
+    this.end(why, "lost");
     this.#pump();
   }
 
@@ -462,7 +530,7 @@ export class Connection implements Speaker, Flushable {
   #closed(why: string): void {
     this.#cancelGrace?.();
     this.#messages.dropBuffer();
-    this.#inbox.clear();
+    this.#clearInbox();
     this.#questions?.abandon();
     this.host.closed(this, why);
   }

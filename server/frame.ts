@@ -42,7 +42,10 @@ export class Frame {
   #encoding: Encoding | undefined;
   #bytes: Buffer | undefined;
   #others: Map<Encoding, Buffer> | undefined;
+  /** How often it is held in the one budget that is usually the only, and in others: hubs of one process share frames. */
   #holders = 0;
+  #budget: Budget | undefined;
+  #otherHolders: Map<Budget, number> | undefined;
   #lasts = false;
 
   constructor(
@@ -109,12 +112,25 @@ export class Frame {
 
   /** Somebody keeps it waiting, or to send it again. */
   hold(budget: Budget, size: number): void {
-    if (this.#holders++ === 0) budget.used += size;
+    if (this.#holders === 0) this.#budget = budget;
+    if (this.#budget !== budget) this.#holdElsewhere(budget, size, 1);
+    else if (this.#holders++ === 0) budget.used += size;
   }
 
   /** As often as it was held. */
   release(budget: Budget, size: number): void {
-    if (--this.#holders === 0) budget.used -= size;
+    if (this.#otherHolders?.has(budget)) this.#holdElsewhere(budget, size, -1);
+    else if (--this.#holders === 0) budget.used -= size;
+  }
+
+  #holdElsewhere(budget: Budget, size: number, change: 1 | -1): void {
+    this.#otherHolders ??= new Map();
+    const before = this.#otherHolders.get(budget) ?? 0;
+    const after = before + change;
+    if (before === 0) budget.used += size;
+    if (after === 0) budget.used -= size;
+    if (after === 0) this.#otherHolders.delete(budget);
+    else this.#otherHolders.set(budget, after);
   }
 
   #bytesForAnother(encoding: Encoding): Buffer {

@@ -13,7 +13,7 @@ import { Frame, type Kind } from "./frame.js";
 import type { HelloFields } from "./hello.js";
 import type { Speaker } from "./messages.js";
 import type { Limits } from "./options.js";
-import { Receipt } from "./receipt.js";
+import { Receipt, untilPage } from "./receipt.js";
 import { checkApp, checkPattern, Resource, Resources } from "./resource.js";
 import { type FreshReason, Sessions } from "./sessions.js";
 import { shownError } from "./shown-error.js";
@@ -105,6 +105,11 @@ export class Hub implements Host, Member {
     return this.#connections.size;
   }
 
+  /** No more peers are taken, but for those that come back: who is away has no connection, and counts as nobody. */
+  get full(): boolean {
+    return this.#connections.size - this.#held.size >= this.limits.maxConnections;
+  }
+
   /**
    * A peer on a new wire, greeted and reachable: a new one, or a page that is taken up again [RES-4].
    * @param hello what it said of itself, where it speaks first
@@ -113,6 +118,7 @@ export class Hub implements Host, Member {
     const found =
       opening.kind === "page" && hello?.resume !== undefined ? this.#resume(sink, opening.path, hello, hello.resume) : undefined;
     if (found instanceof Connection) return found;
+    if (this.full) throw new Fault("try-later", `\`maxConnections\` ${this.limits.maxConnections} reached.`);
     const peer = new Connection(this, sink, { ...opening, uuid: uuid() });
     this.#connections.add(peer);
     peer.open(hello, found);
@@ -143,7 +149,14 @@ export class Hub implements Host, Member {
     this.#directory.add(peer);
   }
 
+  readdress(peer: Connection, change: () => void): void {
+    this.#directory.remove(peer);
+    change();
+    this.#directory.add(peer);
+  }
+
   leave(peer: Connection): void {
+    this.#held.delete(peer);
     this.#directory.remove(peer);
   }
 
@@ -163,7 +176,7 @@ export class Hub implements Host, Member {
     this.log.info("peer.away", { conn: peer.id, why });
     this.#held.add(peer);
     const [longest] = this.#held;
-    if (this.#held.size > this.limits.maxHeld) longest?.end("maxHeld", "lost");
+    if (this.#held.size > this.limits.maxHeld) longest?.abandon("maxHeld");
     for (const host of peer.resource.hosts) host.away(peer);
   }
 
@@ -226,7 +239,8 @@ export class Hub implements Host, Member {
     if (!wait) return then(this.#cluster.send(this, to, Frame.push(packet, kindOf(packet, kind))), feedbackAnswer);
     const receipt = new Receipt();
     const frame = Frame.push({ ...packet, wait: "page" }, kindOf(packet, kind, receipt));
-    return then(this.#cluster.send(this, to, frame), (reach) => receiptAnswer(reach, receipt));
+    const answer = then(this.#cluster.send(this, to, frame), (reach) => receiptAnswer(reach, receipt));
+    return answer instanceof Promise ? untilPage(answer) : answer;
   }
 
   broadcast(packet: Packet, { resource, tags, except, ...kind }: BroadcastOptions = {}): MaybePromise<Answer> {
@@ -333,7 +347,8 @@ function feedbackAnswer(reach: Reach): Answer {
   return GONE;
 }
 
-function receiptAnswer({ sent: n, held, deaf }: Reach, receipt: Receipt): MaybePromise<Answer> {
+function receiptAnswer({ sent: n, held, dropped, deaf }: Reach, receipt: Receipt): MaybePromise<Answer> {
+  if (n + held === 0 && dropped > 0) return new Answer("dropped");
   if (n + held > 0) return receipt.when(n + held).then(() => settledAnswer(receipt));
   return deaf > 0 ? refused("no-receipt", "Who was meant cannot say that its code has a message: it is no page that said hello.") : GONE;
 }

@@ -3,6 +3,9 @@ import type { Budget } from "./budget.js";
 import { type Encoding, type Frame, sizeOf } from "./frame.js";
 import type { Receipt } from "./receipt.js";
 
+/** What somebody who waits for a page costs, in bytes. */
+const OUTSTANDING = 256;
+
 /** A receipt whose frame is not kept any more. */
 interface Outstanding {
   readonly position: number;
@@ -69,6 +72,7 @@ export class Kept {
     const outstanding = this.#outstanding;
     for (let oldest = outstanding?.peek(); oldest && oldest.position <= n; oldest = outstanding?.peek()) {
       outstanding?.shift();
+      this.budget.used -= OUTSTANDING;
       oldest.receipt.settle("delivered");
     }
   }
@@ -87,6 +91,7 @@ export class Kept {
       frame.release(this.budget, sizeOf(frame, this.encoding));
     });
     this.#outstanding?.forEach(({ receipt }) => void receipt.settle("gone"));
+    this.budget.used -= OUTSTANDING * (this.#outstanding?.length ?? 0);
     this.#frames.clear();
     this.#outstanding = undefined;
     this.#bytes = 0;
@@ -97,6 +102,7 @@ export class Kept {
     if (receipt === undefined) return;
     this.#outstanding ??= new Queue();
     this.#outstanding.push({ position: this.#gone, receipt });
+    this.budget.used += OUTSTANDING;
   }
 
   #take(): Frame {

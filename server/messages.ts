@@ -15,14 +15,16 @@ import {
   refused,
 } from "../protocol/index.js";
 import type { Peer } from "./app.js";
+import type { Budget } from "./budget.js";
 import type { Clock } from "./clock.js";
 import type { Dialect, Spoken } from "./dialect.js";
 import { Frame } from "./frame.js";
 import type { Limits } from "./options.js";
 import type { Output } from "./output.js";
+import { waitsForPage } from "./receipt.js";
 import type { Resource } from "./resource.js";
 import { Strikes } from "./strikes.js";
-import { type Message, UnderWay } from "./under-way.js";
+import { type Message, PATIENT, UnderWay } from "./under-way.js";
 
 /** The peer whose messages these are. */
 export interface Speaker extends Peer {
@@ -42,6 +44,7 @@ export interface Speaker extends Peer {
 export interface MessageHost {
   readonly limits: Limits;
   readonly clock: Clock;
+  readonly budget: Budget;
   /** Has `tick` of the peer called about once a second until it returns false. */
   watch(peer: Speaker): void;
   /** Something that is not the peer's fault, for the log and the app; `opcode` is what was being handled, if anything. */
@@ -80,6 +83,16 @@ export class Messages {
   /** How many have been started and not answered. */
   get underWay(): number {
     return this.#underWay.size;
+  }
+
+  /** A message in pieces has begun and not ended. */
+  get buffering(): boolean {
+    return this.#joiner !== undefined;
+  }
+
+  /** How many of those an app has not finished with; who waits for a page [KIND-4] is not at work. */
+  get atWork(): number {
+    return this.#underWay.atWork;
   }
 
   /**
@@ -138,6 +151,7 @@ export class Messages {
 
   /** Forgets the pieces of a message that will not be finished. */
   dropBuffer(): void {
+    this.host.budget.used -= this.#joiner?.cost ?? 0;
     this.#joiner = undefined;
   }
 
@@ -152,7 +166,7 @@ export class Messages {
 
   #piece(joiner: ChunkJoiner, text: string, bytes: number): void {
     if (text === BUFFER_OFF) {
-      this.#joiner = undefined;
+      this.dropBuffer();
       this.#handle(joiner.join());
       return;
     }
@@ -161,7 +175,13 @@ export class Messages {
       return;
     }
     this.#pieceAt = this.host.clock.now();
-    joiner.add(text, bytes);
+    const before = joiner.cost;
+    try {
+      joiner.add(text, bytes);
+    } finally {
+      this.host.budget.used += joiner.cost - before;
+    }
+    this.host.budget.check(joiner.cost);
     this.#answer(DONE, UNNAMED);
   }
 
@@ -198,7 +218,7 @@ export class Messages {
       return;
     }
     // Who waits for a page waits as long as the page lives [KIND-4].
-    if (isThenable(value)) this.#await(value, asked, packet.wait === "page" ? Number.POSITIVE_INFINITY : this.host.clock.now());
+    if (isThenable(value)) this.#await(value, asked, waitsForPage(value) ? PATIENT : this.host.clock.now());
     else this.#answer(answerOf(value), asked);
   }
 

@@ -5,7 +5,7 @@ import { type Encoding, type Frame, sizeOf } from "./frame.js";
  * Bytes handed to the socket at a time. What still waits here can be merged or dropped, what is in the socket cannot;
  * 64 KiB is what one write to a loopback or LAN socket takes at once.
  */
-const WRITE_SIZE = 65_536;
+export const WRITE_SIZE = 65_536;
 
 /** What waits to be sent to one peer, counted in bytes. Of state only the newest waits, in the place of the one it replaces [KIND-2]. */
 export class Outbox {
@@ -53,11 +53,11 @@ export class Outbox {
     return taken;
   }
 
-  /** Lets go of all; whoever waits for a receipt is told. */
-  clear(): void {
+  /** Lets go of all; whoever waits for a receipt is told, but for that of one frame. */
+  clear(untold?: Frame): void {
     for (let i = this.#head; i < this.#frames.length; i++) {
       const frame = this.#frames[i] as Frame;
-      frame.kind.receipt?.settle("gone");
+      if (frame !== untold) frame.kind.receipt?.settle("gone");
       frame.release(this.budget, this.#size(frame));
     }
     this.#reset();

@@ -2,7 +2,7 @@ import type { Budget } from "./budget.js";
 import type { Flushable, Flusher } from "./flusher.js";
 import { Batch, type Frame, sizeOf } from "./frame.js";
 import { Kept } from "./kept.js";
-import { Outbox } from "./outbox.js";
+import { Outbox, WRITE_SIZE } from "./outbox.js";
 import type { Sink } from "./sink.js";
 
 /** Whether, and in which round, its frames are due to be written. */
@@ -53,9 +53,14 @@ export class Output {
     return !this.#outbox.empty || this.#first.length > 0;
   }
 
-  /** True while the wire takes nothing more. */
+  /** True while the wire takes nothing more, or more waits than goes out at once. */
   get busy(): boolean {
-    return this.#sink === undefined || this.#sink.bufferedAmount > 0;
+    return this.#sink === undefined || this.#sink.bufferedAmount > 0 || this.#outbox.bytes > WRITE_SIZE;
+  }
+
+  /** True once nothing more goes out. */
+  get over(): boolean {
+    return this.#over;
   }
 
   /** What was written and not seen, for a page that can resume. */
@@ -85,15 +90,20 @@ export class Output {
     this.#kept?.shrink(this.limits.maxQueued - this.#outbox.bytes);
     if (!this.#tooMuch) return true;
     this.overflowed = true;
-    this.#forget();
+    this.#forget(frame);
     this.#mark(false);
     return false;
   }
 
-  /** Events and state are counted apart: one that is sent both is not slow for the sum. */
+  /**
+   * What the wire has not taken yet counts for events alone: a page that is sent one large value again and again has one there and one
+   * here. When the budget of all peers is used up, it is those that do not read who have used it.
+   */
   get #tooMuch(): boolean {
     const { bytes, eventBytes } = this.#outbox;
-    return eventBytes + (this.#sink?.bufferedAmount ?? 0) > this.limits.maxQueued || bytes - eventBytes > this.limits.maxQueued;
+    const { maxQueued } = this.limits;
+    if (bytes > maxQueued || eventBytes + (this.#sink?.bufferedAmount ?? 0) > maxQueued) return true;
+    return this.budget.exhausted && bytes > WRITE_SIZE;
   }
 
   /** Another wire: what was written and not seen goes out again, behind the greeting. */
@@ -159,8 +169,9 @@ export class Output {
     sink.send(batch.join(frames, sink.encoding));
   }
 
-  #forget(): void {
-    this.#outbox.clear();
+  /** @param untold the frame that was not taken; that is said to its sender at once */
+  #forget(untold?: Frame): void {
+    this.#outbox.clear(untold);
     this.#kept?.clear();
     this.#first = [];
   }

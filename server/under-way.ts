@@ -12,12 +12,24 @@ export interface Message {
   answer: Answer | undefined;
 }
 
+/** The start of a message that nobody is in a hurry with. */
+export const PATIENT = Number.POSITIVE_INFINITY;
+
 /** The messages under way of one peer: handlers finish in any order, answers leave in the order of the messages [NEXT-1]. */
 export class UnderWay {
   readonly #messages = new Queue<Message>();
 
   get size(): number {
     return this.#messages.length;
+  }
+
+  /** Those that somebody works at. */
+  get atWork(): number {
+    let count = 0;
+    this.#messages.forEach(({ since, answer }) => {
+      if (answer === undefined && since !== PATIENT) count++;
+    });
+    return count;
   }
 
   add(message: Message): void {

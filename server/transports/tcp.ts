@@ -127,7 +127,7 @@ export class TcpTransport {
     const { maxBackends, maxConnections } = this.hub.limits;
     if (!counted) return "`maxPerAddress` reached.";
     if (this.#peers.size > maxBackends) return `\`maxBackends\` ${maxBackends} reached.`;
-    return this.hub.size >= maxConnections ? `\`maxConnections\` ${maxConnections} reached.` : undefined;
+    return this.hub.full ? `\`maxConnections\` ${maxConnections} reached.` : undefined;
   }
 }
 

@@ -215,7 +215,9 @@ export class WebSocketTransport {
     if (host === undefined || !hostAllowed(host, this.#rules)) throw new HttpRefusal(403, "This host name is not in allowedHosts.");
     if (!originAllowed(origin, host, this.#rules)) throw new HttpRefusal(403, "This origin is not in origins.");
     const path = decodePath(request.url ?? "");
-    if (this.hub.size >= this.hub.limits.maxConnections) throw new HttpRefusal(503, "maxConnections reached.", { "retry-after": "5" });
+    // Whether a page comes back is known when it has said hello.
+    const mayComeBack = String(request.headers["sec-websocket-protocol"]).includes(SUBPROTOCOL);
+    if (this.hub.full && !mayComeBack) throw new HttpRefusal(503, "maxConnections reached.", { "retry-after": "5" });
     if (!this.#addresses.enter(address)) throw new HttpRefusal(429, "maxPerAddress reached.");
     return path;
   }
@@ -284,7 +286,10 @@ export class WebSocketTransport {
       if (ws.missedPings++ >= MAX_MISSED) {
         ws.lost("heartbeat");
         ws.terminate();
-      } else ws.ping();
+      } else {
+        ws.ping();
+        ws.connection?.tellSeen();
+      }
     }
   }
 }

@@ -261,8 +261,8 @@ describe("5 The window", () => {
     while (peer.reading && said < 1_000) peer.ask({ opcode: "echo", ref: ++said, filler });
     assert.equal(peer.reading, false);
     assert.ok(said > 5 && said < 20, `stopped after ${said} echoes of 100 kB`);
-    peer.read();
     peer.unstick();
+    peer.read();
     assert.equal(peer.reading, true);
     assert.equal(peer.closedWith(), undefined, "never closed for that alone");
   });

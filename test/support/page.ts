@@ -6,12 +6,14 @@ import { TestInbox } from "./inbox.js";
 /** A bare WebSocket client for tests: no queue, no window, no reconnecting; packets that come are queued. */
 export class Page {
   readonly packets = new TestInbox<Packet>();
+  /** How far the hub has counted comes whenever it likes [RES-12]: for tests of just that. */
+  readonly seen: Packet[] = [];
   /** Settles with the close code and reason. */
   readonly closed: Promise<{ code: number; reason: string }>;
   uuid = "";
 
   private constructor(readonly socket: WebSocket) {
-    socket.on("message", (data) => this.packets.push(JSON.parse(String(data)) as Packet));
+    socket.on("message", (data) => this.#hear(JSON.parse(String(data)) as Packet));
     socket.on("error", () => {});
     this.closed = new Promise((resolve) => {
       socket.on("close", (code, reason) => {
@@ -39,6 +41,11 @@ export class Page {
       socket.once("unexpected-response", (_request, response) => reject(new Error(`HTTP ${response.statusCode}`)));
       socket.once("error", reject);
     });
+  }
+
+  #hear(packet: Packet): void {
+    if (packet?.opcode === "seen") this.seen.push(packet);
+    else this.packets.push(packet);
   }
 
   say(packet: object): void {

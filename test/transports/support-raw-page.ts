@@ -67,6 +67,8 @@ export interface RawPageOptions extends HandshakeOptions {
 /** A WebSocket client without a library: it writes whatever bytes it is told and reads the hub's frames strictly. */
 export class RawPage {
   readonly packets = new TestInbox<Packet>();
+  /** How far the hub has counted comes whenever it likes [RES-12]: for tests of just that. */
+  readonly seen: Packet[] = [];
   readonly pongs = new TestInbox<string>();
   uuid = "";
   head: Omit<HttpAnswer, "body"> = { status: 0, headers: new Map() };
@@ -136,6 +138,11 @@ export class RawPage {
     return this.packet();
   }
 
+  #hear(packet: Packet): void {
+    if (packet?.opcode === "seen") this.seen.push(packet);
+    else this.packets.push(packet);
+  }
+
   #read(bytes: Buffer): void {
     if (this.head.status === 0) {
       this.#readHead(bytes);
@@ -161,7 +168,7 @@ export class RawPage {
   }
 
   #take({ opcode, payload }: HubFrame): void {
-    if (opcode === OP.text) this.packets.push(JSON.parse(payload.toString()) as Packet);
+    if (opcode === OP.text) this.#hear(JSON.parse(payload.toString()) as Packet);
     else if (opcode === OP.pong) this.pongs.push(payload.toString());
     else if (opcode === OP.ping) {
       if (!this.#deaf) this.write(clientFrame(payload, { opcode: OP.pong }));
