@@ -33,12 +33,16 @@ describe("the package", () => {
       "dist/examples/hash-folder.js",
       "examples/report.sh",
       "examples/own-page/index.html",
+      "examples/job.php",
+      "tcp-client/bash/signalbox.sh",
+      "tcp-client/php/signalbox.php",
+      "tcp-client/python/signalbox.py",
       "docs/demo.png",
       "PROTOCOL.md",
     ];
     for (const path of needed) assert.ok(paths.has(path as string), `${path} is missing`);
     for (const path of paths) assert.ok(!path.startsWith("dist/test") && !path.startsWith("dist/bench"), path);
-    for (const path of paths) assert.ok(!path.endsWith("tsbuildinfo"), path);
+    for (const path of paths) assert.ok(!/tsbuildinfo$|__pycache__/.test(path), path);
   });
 
   test("the page's module is one file without imports, at most 6 kB gzipped", () => {

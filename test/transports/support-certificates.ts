@@ -12,6 +12,9 @@ export interface Certificate {
 
 const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
 
+/** Python 3.13 and newer ask an authority what its key is for, and a certificate who signed it. */
+const SIGNS = ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"];
+
 /** Why TLS cannot be tested here, or false. Where `CI_REQUIRE` names openssl, a missing one is a failure and no skip. */
 export function opensslMissing(): string | false {
   if (spawnSync("openssl", ["version"]).status === 0) return false;
@@ -22,7 +25,7 @@ export function opensslMissing(): string | false {
 /** A certificate that nobody else has signed. */
 export function selfSigned(folder: string, name: string): Certificate {
   const files = filesOf(folder, name);
-  openssl("req", "-x509", ...NEW_KEY, "-keyout", files.keyFile, "-out", files.certFile, "-days", "2", "-subj", `/CN=${name}`);
+  openssl("req", "-x509", ...NEW_KEY, "-keyout", files.keyFile, "-out", files.certFile, "-days", "2", "-subj", `/CN=${name}`, ...SIGNS);
   return read(files);
 }
 
@@ -31,7 +34,7 @@ export function signedBy(authority: Certificate, folder: string, name: string): 
   const files = filesOf(folder, name);
   const request = join(folder, `${name}.csr`);
   const extensions = join(folder, `${name}.ext`);
-  writeFileSync(extensions, "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
+  writeFileSync(extensions, "subjectAltName=IP:127.0.0.1,DNS:localhost\nauthorityKeyIdentifier=keyid\n");
   openssl("req", "-new", ...NEW_KEY, "-keyout", files.keyFile, "-out", request, "-subj", `/CN=${name}`);
   const issuer = ["-CA", authority.certFile, "-CAkey", authority.keyFile, "-set_serial", String(Date.now())];
   openssl("x509", "-req", "-in", request, ...issuer, "-days", "2", "-extfile", extensions, "-out", files.certFile);
