@@ -18,8 +18,8 @@ import { SentTexts } from "./sent.js";
 /** One connection, as the dialog sees it. */
 export interface Wire {
   send(text: string): void;
-  /** Ends it, open or not; only for one on which there is nothing left to be said. */
-  close(): void;
+  /** Ends it, open or not; only for one on which there is nothing left to be said. @param code default: all is well, 1000 */
+  close(code?: number): void;
 }
 
 /** What a wire tells the dialog. */
@@ -60,10 +60,8 @@ export class ClientDialog {
   #ready = false;
   #resume: string | undefined;
   #attempt = 0;
-  /** Answers still to come to messages of the page before a reload [RES-9]. */
-  #owed = 0;
-  /** The page was loaded anew and has nothing to send again. */
-  #reload = false;
+  /** What was sent before is gone, after a reload say: there is nothing to send again [RES-9]. */
+  #forgotten = false;
   #leaving = false;
   /** What the hub takes at the most, in bytes. */
   #maxMessage = Number.POSITIVE_INFINITY;
@@ -110,7 +108,7 @@ export class ClientDialog {
     this.#resume = resume;
     this.#attempt = attempt;
     this.#seen.reset(seen);
-    this.#reload = true;
+    this.#forgotten = true;
   }
 
   /** A new wire is open: says who this is, and where it was. */
@@ -118,7 +116,7 @@ export class ClientDialog {
     this.#wire = wire;
     this.#attempt++;
     this.#toldFinished = this.#seen.finished;
-    const reload = this.#reload ? { reload: true } : undefined;
+    const reload = this.#forgotten ? { reload: true } : undefined;
     wire.send(JSON.stringify({ opcode: "hello", ...hello, ...this.snapshot, ...reload }));
   }
 
@@ -129,7 +127,8 @@ export class ClientDialog {
   }
 
   #hear(packet: Packet, length: number): void {
-    if (packet.opcode === "ready") this.#begin(packet as unknown as Ready);
+    if (packet.opcode === "seen") this.#sent.release(Number(packet.n));
+    else if (packet.opcode === "ready") this.#begin(packet as unknown as Ready);
     else if (packet.opcode === "close") this.events.farewell(packet as unknown as Close);
     else if (this.#repeated > 0) this.#repeated--;
     else this.#take(packet, length);
@@ -186,11 +185,24 @@ export class ClientDialog {
   /** The page cannot be taken up again: everybody who waits is told. */
   abandon(code: number, reason: string): void {
     this.#resume = undefined;
-    this.#owed = 0;
+    this.#seen.reset();
+    this.#forget(code, reason);
+    this.#forgotten = false;
+  }
+
+  /**
+   * It hardly can, but the hub shall say so: everybody who waits is told, and nothing is sent again. Not while a hello is
+   * out, for the answer decides.
+   */
+  giveUp(code: number, reason: string): void {
+    this.#forget(code, reason);
+  }
+
+  #forget(code: number, reason: string): void {
+    this.#forgotten = true;
     this.#creditFree = [];
     this.#positions.clear();
     this.#sent.reset();
-    this.#seen.reset();
     this.#window.failAll(new ClosedError(code, reason));
   }
 
@@ -203,12 +215,12 @@ export class ClientDialog {
 
   #begin(ready: Ready): void {
     const before = this.#resume;
-    if (ready.resumed) this.#takeUp(ready);
-    else if (before !== undefined) this.abandon(1006, `The hub has a new page for this one: ${ready.reason}.`);
-    this.#reload = false;
+    if (ready.resumed && before !== undefined) this.#takeUp(ready);
+    else if (before !== undefined) this.abandon(CLOSE.lost.code, `The hub has a new page for this one: ${ready.reason}.`);
+    this.#forgotten = false;
     this.#resume = ready.resume;
     this.#maxMessage = ready.limits?.maxMessage ?? Number.POSITIVE_INFINITY;
-    this.#window.credit = ready.window - this.#owed;
+    this.#window.credit = ready.window;
     this.#ready = true;
     this.events.ready(ready);
     if (ready.resumed) this.#seen.confirm();
@@ -217,10 +229,9 @@ export class ClientDialog {
 
   /** Sends again what the hub has not counted, before anything new [RES-4]. */
   #takeUp({ got = 0, owed = 0 }: Ready): void {
-    if (this.#reload) {
-      this.#owed = owed;
+    if (this.#forgotten) {
+      this.#window.owed = owed;
       this.#sent.reset(got);
-      return;
     }
     this.#repeated = this.#seen.count - this.#toldFinished;
     this.#sent.release(got);
@@ -229,12 +240,7 @@ export class ClientDialog {
 
   #answered(next: Next): undefined {
     this.answers++;
-    if (this.#owed > 0) {
-      this.#owed--;
-      this.#window.credit++;
-      return;
-    }
-    const position = this.#positions.shift();
+    const position = this.#window.owed > 0 ? undefined : this.#positions.shift();
     if (position !== undefined) this.#sent.release(position);
     this.#window.answered(next);
   }

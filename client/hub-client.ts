@@ -32,6 +32,10 @@ const CONNECT_TIMEOUT = 30_000;
 const HANDSHAKE = 10_000;
 /** A connection that stood for so long, ms, was a good one: the next pause is short again. */
 const STABLE = 10_000;
+/** Heartbeats of the hub that may be missed: a late one is no lost one. */
+const HEARTBEATS = 2.5;
+/** It is time to give up, once the answer to the hello that is out has not come. */
+const DUE = "due";
 /** Between looks whether a hub that was told `quit` goes on answering, ms. */
 const LAST_CALL = 35_000;
 
@@ -104,6 +108,8 @@ export class HubClient extends TypedEventTarget {
   uuid = "";
   /** True between `ready` and `close`. */
   connected = false;
+  /** What the hub said last when it was `ready`. */
+  ready: Ready | undefined;
   #wire: Wire | undefined;
   #farewell: Close | undefined;
   #over = false;
@@ -114,8 +120,13 @@ export class HubClient extends TypedEventTarget {
   #answersBefore = 0;
   /** Calls for pushes that came before whoever waits for `connect` could listen. */
   #early: (() => void)[] | undefined = [];
+  /** While there is no connection: what is sent waits, for the hub may be holding this page. */
+  #waits = false;
   #giveUp: unknown;
   #grace = 0;
+  /** When something was last heard of the hub, and the look whether that is long ago. */
+  #heardAt = 0;
+  #liveness: unknown;
   readonly #dialog: ClientDialog;
   readonly #backoff = new Backoff(Math.random);
 
@@ -153,7 +164,7 @@ export class HubClient extends TypedEventTarget {
     }
     // Who sends has said what it wants to hear: an answer must not overtake what came before it.
     this.#listenersAreThere();
-    if (!this.#over && (this.connected || this.#giveUp !== undefined)) return this.#dialog.send(packet);
+    if (!this.#over && (this.connected || this.#waits)) return this.#dialog.send(packet);
     return Promise.reject(new ClosedError(CLOSE.lost.code, "Not connected to the hub."));
   }
 
@@ -171,7 +182,7 @@ export class HubClient extends TypedEventTarget {
   /** Says what needs no credit and has no answer, such as `cancel`. Lost where there is no connection. */
   say(packet: Packet): void {
     if (!CREDIT_FREE.has(packet.opcode)) throw new TypeError(`\`${packet.opcode}\` is answered: use \`send\`.`);
-    if (this.connected || this.#giveUp !== undefined) this.#dialog.say(packet);
+    if (!this.#over && (this.connected || this.#waits)) this.#dialog.say(packet);
   }
 
   /** Tries to connect at once instead of waiting for the pause to end: the network is back, the page is looked at. */
@@ -187,6 +198,7 @@ export class HubClient extends TypedEventTarget {
     this.#over = true;
     clearTimeout(this.#retry);
     clearTimeout(this.#giveUp);
+    this.#waits = false;
     if (this.connected) {
       this.#dialog.quit();
       this.#lastCall();
@@ -208,13 +220,37 @@ export class HubClient extends TypedEventTarget {
     this.#retry = undefined;
     this.#farewell = undefined;
     clearTimeout(this.#impatient);
-    this.#impatient = setTimeout(() => this.#wire?.close(), HANDSHAKE);
+    this.#impatient = setTimeout(() => this.#lose(`The hub did not say ready within ${HANDSHAKE} ms.`), HANDSHAKE);
     const wire = this.openWire({
       open: () => void this.#sayHello(wire),
-      text: (text) => this.#dialog.receive(text),
-      closed: (code, reason) => this.#closed(code, reason),
+      text: (text) => this.#hear(wire, text),
+      closed: (code, reason) => this.#wire === wire && this.#closed(code, reason),
     });
     this.#wire = wire;
+  }
+
+  /** What comes on a wire that was given up is not for this page any more. */
+  #hear(wire: Wire, text: string): void {
+    if (this.#wire !== wire) return;
+    this.#heardAt = Date.now();
+    this.#dialog.receive(text);
+  }
+
+  /** Whatever the network says: nobody is there. The wire is left without a goodbye, so that the hub holds the page. */
+  #lose(reason: string): void {
+    const wire = this.#wire;
+    this.#wire = undefined;
+    wire?.close(CLOSE["given-up"].code);
+    this.#closed(CLOSE.lost.code, reason);
+  }
+
+  /** A network can be gone without a word; a living hub is heard of with each of its heartbeats [RES-12]. */
+  #watch(heartbeat: number): void {
+    const silence = HEARTBEATS * heartbeat;
+    this.#liveness = setTimeout(() => {
+      if (Date.now() - this.#heardAt > silence) this.#lose(`Nothing was heard of the hub for ${silence} ms.`);
+      else this.#watch(heartbeat);
+    }, heartbeat);
   }
 
   /** A token that cannot be had is like a connection that cannot: it is tried again. */
@@ -235,6 +271,9 @@ export class HubClient extends TypedEventTarget {
     const again = this.uuid !== "";
     clearTimeout(this.#giveUp);
     this.#giveUp = undefined;
+    this.#waits = false;
+    this.ready = ready;
+    if (ready.heartbeat) this.#watch(ready.heartbeat);
     this.#readyAt = Date.now();
     this.#answersBefore = this.#dialog.answers;
     this.#grace = ready.grace ?? 0;
@@ -243,8 +282,14 @@ export class HubClient extends TypedEventTarget {
     clearTimeout(this.#impatient);
     if (!again) setTimeout(() => this.#listenersAreThere(), 0);
     this.dispatchEvent(new ReadyEvent("ready", ready));
-    if (ready.resumed) this.dispatchEvent(new ReadyEvent("resumed", ready));
-    else if (again || ready.reason) this.dispatchEvent(new ReadyEvent("fresh", ready));
+    const which = ready.resumed ? "resumed" : again || ready.reason ? "fresh" : undefined;
+    if (which) this.#whenHeard(() => this.dispatchEvent(new ReadyEvent(which, ready)));
+  }
+
+  /** What comes before anybody could listen waits for that. */
+  #whenHeard(dispatch: () => void): void {
+    if (this.#early) this.#early.push(dispatch);
+    else dispatch();
   }
 
   #listenersAreThere(): void {
@@ -265,7 +310,7 @@ export class HubClient extends TypedEventTarget {
     const waits: Promise<unknown>[] = [];
     this.dispatchEvent(new PushEvent("message", packet, say, waits));
     if (packet.opcode !== "message") this.dispatchEvent(new PushEvent(packet.opcode, packet, say, waits));
-    return waits.length > 0 ? Promise.all(waits) : undefined;
+    return waits.length > 0 ? Promise.allSettled(waits) : undefined;
   }
 
   #closed(wireCode: number, wireReason: string): void {
@@ -278,6 +323,7 @@ export class HubClient extends TypedEventTarget {
     this.connected = false;
     this.#wire = undefined;
     clearTimeout(this.#impatient);
+    clearTimeout(this.#liveness);
     if (!this.#over && !mayReconnect(code)) this.#over = true;
     const retryIn = this.#over ? undefined : this.#backoff.next();
     this.#dialog.closed(code, reason);
@@ -289,11 +335,23 @@ export class HubClient extends TypedEventTarget {
   /** Tries again after a pause; what waits is given up when the hub cannot be holding this page any more. */
   #waitToReturn(retryIn: number, code: number, reason: string): void {
     this.#retry = setTimeout(() => this.#open(), retryIn);
-    if (this.#giveUp !== undefined || this.#dialog.snapshot === undefined || this.#grace === 0) return;
+    if (this.#giveUp !== undefined) {
+      if (this.#giveUp === DUE) this.#stopWaiting(code, reason);
+      return;
+    }
+    if (this.#dialog.snapshot === undefined || this.#grace === 0) return;
+    this.#waits = true;
     this.#giveUp = setTimeout(() => {
-      this.#giveUp = undefined;
-      this.#dialog.abandon(code, reason);
+      // While a hello is out the hub decides: it may have noticed the drop later.
+      if (this.#wire !== undefined) this.#giveUp = DUE;
+      else this.#stopWaiting(code, reason);
     }, this.#grace);
+  }
+
+  #stopWaiting(code: number, reason: string): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#dialog.giveUp(code, reason);
   }
 }
 

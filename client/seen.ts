@@ -1,5 +1,7 @@
-/** Packets are reported as seen at the latest after so many characters or ms [RES-8]. */
-const AFTER_CHARACTERS = 65_536 / 2;
+import { Queue } from "../protocol/index.js";
+
+/** Packets are reported as seen at the latest after so many characters or ms: 64 KiB, of up to three bytes each [RES-8]. */
+const AFTER_CHARACTERS = 65_536 / 3;
 const AFTER_MS = 1_000;
 
 /** Calls back once, after so many ms; the returned function cancels. */
@@ -10,12 +12,6 @@ export const after: After = (ms, callback) => {
   return () => clearTimeout(timer);
 };
 
-/** A packet that the page's code has, or one behind such a packet. */
-interface Unfinished {
-  done: boolean;
-  readonly now: boolean;
-}
-
 /** When to tell the hub how many packets this page's code has finished with. */
 export class SeenReporter {
   /** Counted packets of the hub in this session: what has come. */
@@ -24,7 +20,10 @@ export class SeenReporter {
   finished = 0;
   #reported = 0;
   #characters = 0;
-  #unfinished: Unfinished[] = [];
+  /** Packets that the page's code is not finished with, by their place: the first is the oldest. */
+  #unfinished = new Set<number>();
+  /** Places of packets whose senders wait, oldest first. */
+  #awaited = new Queue<number>();
   #cancel: (() => void) | undefined;
 
   constructor(
@@ -40,30 +39,39 @@ export class SeenReporter {
   add(characters: number, now: boolean, until?: Promise<unknown>): void {
     this.count++;
     this.#characters += characters;
-    if (until === undefined && this.#unfinished.length === 0) this.#finish(now);
-    else this.#wait(now, until);
+    if (now) this.#awaited.push(this.count);
+    if (until !== undefined) this.#wait(this.count, until);
+    this.#advance();
   }
 
-  #wait(now: boolean, until: Promise<unknown> | undefined): void {
-    const packet = { done: until === undefined, now };
-    const before = this.#unfinished;
-    before.push(packet);
-    // What fails is finished with, too; that it failed is for whoever made the promise.
-    void until?.finally(() => {
-      packet.done = true;
+  #wait(place: number, until: Promise<unknown>): void {
+    const unfinished = this.#unfinished;
+    unfinished.add(place);
+    const done = (): void => {
+      unfinished.delete(place);
       // A page that is new by now counts anew.
-      if (before === this.#unfinished) this.#advance();
-    });
+      if (unfinished === this.#unfinished) this.#advance();
+    };
+    // What fails is finished with, too; that it failed is for whoever made the promise.
+    until.then(done, done);
   }
 
   #advance(): void {
-    while (this.#unfinished[0]?.done) this.#finish((this.#unfinished.shift() as Unfinished).now);
+    const [oldest = this.count + 1] = this.#unfinished;
+    if (this.finished === oldest - 1) return;
+    this.finished = oldest - 1;
+    if (this.#isAwaited() || this.#characters >= AFTER_CHARACTERS) this.flush();
+    else this.#cancel ??= this.after(AFTER_MS, () => this.flush());
   }
 
-  #finish(now: boolean): void {
-    this.finished++;
-    if (now || this.#characters >= AFTER_CHARACTERS) this.flush();
-    else this.#cancel ??= this.after(AFTER_MS, () => this.flush());
+  /** Does anybody wait for what is finished now? */
+  #isAwaited(): boolean {
+    let found = false;
+    for (let place = this.#awaited.peek(); place !== undefined && place <= this.finished; place = this.#awaited.peek()) {
+      this.#awaited.shift();
+      found = true;
+    }
+    return found;
   }
 
   flush(): void {
@@ -89,7 +97,8 @@ export class SeenReporter {
     this.#stop();
     this.count = count;
     this.finished = count;
-    this.#unfinished = [];
+    this.#unfinished = new Set();
+    this.#awaited.clear();
     this.#reported = count;
   }
 

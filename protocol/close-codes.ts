@@ -1,7 +1,8 @@
 /** All close codes in one table (PROTOCOL.md, chapter 10): the number, its name, and may the client reconnect by itself? */
 export const CLOSE = {
   normal: { code: 1000, reconnect: false },
-  "going-away": { code: 1001, reconnect: false },
+  /** A page says it when it is left, and connects no more; a server or proxy, when it goes down (RFC 6455, 7.4.1). */
+  "going-away": { code: 1001, reconnect: true },
   protocol: { code: 1002, reconnect: false },
   binary: { code: 1003, reconnect: false },
   /** Never on the wire: what an end sees when the connection broke without a close frame (RFC 6455, 7.1.5). */
@@ -12,6 +13,8 @@ export const CLOSE = {
   fault: { code: 1011, reconnect: true },
   restart: { code: 1012, reconnect: true },
   "try-later": { code: 1013, reconnect: true },
+  /** A client says it to a hub it hears nothing of, and tries again. */
+  "given-up": { code: 4000, reconnect: true },
   replaced: { code: 4001, reconnect: false },
   forbidden: { code: 4003, reconnect: false },
   "no-hello": { code: 4008, reconnect: true },

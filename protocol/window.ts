@@ -22,6 +22,8 @@ interface UnderWay {
 export class SendWindow {
   /** Texts that may be under way; 0 until `ready`. */
   credit = 0;
+  /** Answers still to come to texts of somebody else [RES-9]: they take credit, and are under way. */
+  owed = 0;
   readonly #queue = new Queue<Outgoing>();
   readonly #underWay = new Queue<UnderWay>();
   #textsOut = 0;
@@ -47,10 +49,11 @@ export class SendWindow {
   /** The next text that may be sent now, or `undefined`. */
   take(): string | undefined {
     const message = this.#queue.peek();
-    if (message === undefined || this.#underWay.length >= this.credit) return undefined;
+    const underWay = this.#underWay.length + this.owed;
+    if (message === undefined || underWay >= this.credit) return undefined;
     // A message in pieces waits until nothing is under way: what is under way might ask this client something, and a reply
     // must not fall between the pieces [CHUNK-6].
-    if (this.#textsOut === 0 && message.texts.length > 1 && this.#underWay.length > 0) return undefined;
+    if (this.#textsOut === 0 && message.texts.length > 1 && underWay > 0) return undefined;
     const text = message.texts[this.#textsOut++];
     const last = this.#textsOut === message.texts.length;
     this.#underWay.push({ message, last });
@@ -63,6 +66,10 @@ export class SendWindow {
 
   /** A `next` came. A surplus one is ignored, as the original clients do. */
   answered(next: Next): void {
+    if (this.owed > 0) {
+      this.owed--;
+      return;
+    }
     const oldest = this.#underWay.shift();
     if (!oldest?.last) return;
     this.unanswered--;
@@ -76,6 +83,7 @@ export class SendWindow {
     for (let message = this.#queue.shift(); message; message = this.#queue.shift()) waiting.add(message);
     this.#textsOut = 0;
     this.credit = 0;
+    this.owed = 0;
     this.unanswered = 0;
     for (const message of waiting) message.fail(error);
   }

@@ -61,5 +61,5 @@ function openWebSocket(socket: WebSocketLike, events: WireEvents): Wire {
   socket.onclose = ({ code, reason }: { code: number; reason: string }) => events.closed(code, reason);
   // What went wrong follows as a close; the event itself says nothing.
   socket.onerror = () => {};
-  return { send: (text) => socket.send(text), close: () => socket.close(1000) };
+  return { send: (text) => socket.send(text), close: (code = 1000) => socket.close(code) };
 }

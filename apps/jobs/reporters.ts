@@ -27,7 +27,6 @@ export class Reporters {
 
   /** A backend says how it ended. */
   end(hub: AppHub, peer: Peer, report: Ending): MaybePromise<Answer> {
-    this.#finish(peer, report);
     return this.#tell(hub, peer, { what: "end", reporter: peer.uuid, report }, report);
   }
 
@@ -44,9 +43,9 @@ export class Reporters {
   #tell(hub: AppHub, peer: Peer, told: Told, about: About): MaybePromise<Answer> {
     try {
       const heard = hub.call(about.uuid, told);
-      if (!(heard instanceof Promise)) return this.#answer(peer, about, heard as Heard | undefined);
+      if (!(heard instanceof Promise)) return this.#answer(peer, told, about, heard as Heard | undefined);
       return heard.then(
-        (value) => this.#answer(peer, about, value as Heard | undefined),
+        (value) => this.#answer(peer, told, about, value as Heard | undefined),
         (error) => this.#refused(peer, about, error),
       );
     } catch (error) {
@@ -54,7 +53,8 @@ export class Reporters {
     }
   }
 
-  #answer(peer: Peer, about: About, heard: Heard | undefined): Answer {
+  #answer(peer: Peer, { what }: Told, about: About, heard: Heard | undefined): Answer {
+    if (what === "end") this.#finish(peer, about);
     if (heard?.status === "sent") return SENT;
     if (heard?.status === "held") return HELD;
     if (heard?.status === "cancel") return new Answer("cancel", { reason: heard.reason });

@@ -257,7 +257,7 @@ describe("14 Resume: what the page's code has not finished with", () => {
     await settled();
     assert.deepEqual(
       page.take().map((text) => JSON.parse(text)),
-      [1, 2].map((n) => ({ opcode: "seen", n })),
+      [{ opcode: "seen", n: 2 }],
     );
   });
 

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { SeenReporter } from "../../client/seen.js";
 import { SentTexts } from "../../client/sent.js";
+import { Connection } from "../../server/connection.js";
 import { Frame } from "../../server/frame.js";
 import { Kept } from "../../server/kept.js";
+import { Messages } from "../../server/messages.js";
 import { Outbox } from "../../server/outbox.js";
 import { simulate } from "./simulate.js";
 
@@ -39,7 +41,8 @@ async function isFound(): Promise<boolean> {
   for (let seed = 1; seed <= SEEDS_FOR_A_BUG; seed++) {
     try {
       await simulate(seed);
-    } catch {
+    } catch (error) {
+      assert.ok(error instanceof assert.AssertionError, `found by accident: ${(error as Error).stack}`);
       return true;
     }
   }
@@ -58,9 +61,9 @@ describe("14 Resume: the simulation finds a bug that is planted", () => {
 
   test("the page counts one packet twice", async (t) => {
     plant(t, SeenReporter.prototype, "add", (right) => {
-      return function (this: SeenReporter, characters, now) {
-        if (this.count === 5) this.count++;
-        right.call(this, characters, now);
+      return function (this: SeenReporter, characters, now, until) {
+        if (this.count === 3) this.count++;
+        right.call(this, characters, now, until);
       };
     });
     assert.ok(await isFound());
@@ -72,6 +75,25 @@ describe("14 Resume: the simulation finds a bug that is planted", () => {
         right.call(this, frame.kind.answers ? frame : new Frame(frame.text, { ...frame.kind, key: frame.kind.key ?? "all events" }));
       };
     });
+    assert.ok(await isFound());
+  });
+
+  test("the page says seen before its code has finished", async (t) => {
+    plant(t, SeenReporter.prototype, "add", (right) => {
+      return function (this: SeenReporter, characters, now) {
+        right.call(this, characters, now);
+      };
+    });
+    assert.ok(await isFound());
+  });
+
+  test("a hello that was overtaken takes the page back", async (t) => {
+    plant(t, Connection.prototype, "isOlder", () => () => false);
+    assert.ok(await isFound());
+  });
+
+  test("a reload leaves the buffer open", async (t) => {
+    plant(t, Messages.prototype, "dropBuffer", () => () => {});
     assert.ok(await isFound());
   });
 

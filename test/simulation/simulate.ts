@@ -9,7 +9,8 @@ export async function simulate(seed: number): Promise<void> {
   const world = new World(new Random(seed));
   for (let step = 0; step < STEPS; step++) {
     world.step();
-    await null;
+    // What was settled is known to all who wait for it: each `then` takes a turn.
+    for (let turn = 0; turn < 5; turn++) await null;
   }
   await world.heal();
   for (const page of world.pages) checkPage(page, world.handled);

@@ -18,9 +18,11 @@ interface Told {
 /** One life of a page, under one UUID. */
 interface Life {
   readonly uuid: string;
-  readonly seen: { sender: number; n: number; key: string | undefined }[];
+  seen: { sender: number; n: number; key: string | undefined }[];
+  /** What its code has finished with. */
+  readonly finished: Set<number>;
   readonly told: Told[];
-  readonly asked: { n: number; outcome: Outcome | Error | undefined }[];
+  readonly asked: { n: number; outcome: Outcome | Error | "reloaded" | undefined }[];
   /** It was replaced by a new page, and its client was told. */
   over: boolean;
 }
@@ -72,7 +74,8 @@ export class World {
     else if (what < 45) page.ask(++this.#n);
     else if (what < 75) page.carry(random.pick([1, 7, 60, 500, 5_000, 5_000, 5_000]), 0.7);
     else if (what < 80) page.cut();
-    else if (what < 84) page.reconnect();
+    else if (what < 84) for (let i = random.below(2); i >= 0; i--) page.reconnect();
+    else if (what < 86) page.reload();
     else if (what < 88) page.hubNotices();
     else if (what < 94) this.settleSome();
     else this.loop.clock.advance(random.pick([1, 100, 1_100, 6_000, random.chance(0.1) ? GRACE + 2_000 : 10]));
@@ -144,6 +147,8 @@ export class World {
   #answer(packet: Packet): void {
     const told = this.#open.get(packet.ref);
     assert.ok(told, `an answer to nothing: ${JSON.stringify(packet)}`);
+    const isFinished = this.pages.some(({ lives }) => lives.some(({ finished }) => finished.has(told.n)));
+    if (packet.status === "delivered") assert.ok(isFinished, `${told.n} was said to be delivered before the page's code had finished`);
     this.#open.delete(packet.ref);
     told.status = String(packet.status);
   }
@@ -153,23 +158,49 @@ export class World {
 export class SimulatedPage {
   readonly lives: Life[] = [];
   #wires: SimulatedWire[] = [];
-  readonly #dialog: ClientDialog;
+  #dialog: ClientDialog;
 
   constructor(private readonly world: World) {
+    this.#dialog = this.#load();
+    this.reconnect();
+  }
+
+  /** The page's code begins anew. What it had asked nobody waits for any more; what it had not finished with, and all behind it, comes again. */
+  reload(): void {
+    const { snapshot } = this.#dialog;
+    const { life } = this;
+    if (snapshot === undefined || life === undefined) return;
+    const unfinished = life.seen.findIndex(({ n }) => !life.finished.has(n));
+    if (unfinished >= 0) for (const { n } of life.seen.splice(unfinished)) life.finished.delete(n);
+    for (const asked of life.asked) asked.outcome ??= "reloaded";
+    const wire = this.#wire;
+    if (wire) this.#clientNotices(wire);
+    this.#dialog = this.#load();
+    this.#dialog.restore(snapshot);
+    this.reconnect();
+  }
+
+  #load(): ClientDialog {
+    const { world } = this;
     const after = (ms: number, callback: () => void): (() => void) => world.loop.clock.after(ms, callback);
-    this.#dialog = new ClientDialog(
+    const dialog: ClientDialog = new ClientDialog(
       {
         ready: (ready) => this.#ready(ready),
         push: ({ message, key }) => {
           const { sender, n } = message as { sender: number; n: number };
-          this.life?.seen.push({ sender, n, key: key as string | undefined });
-          return world.maybeLater();
+          const { life } = this;
+          life?.seen.push({ sender, n, key: key as string | undefined });
+          const later = world.maybeLater();
+          if (later === undefined) life?.finished.add(n);
+          return later?.then(() => {
+            if (this.#dialog === dialog) life?.finished.add(n);
+          });
         },
         farewell: ({ code }) => assert.notEqual(code, CLOSE.replaced.code, "the only client of a page does not take it away from itself"),
       },
       { after, chunkSize: 64 },
     );
-    this.reconnect();
+    return dialog;
   }
 
   get life(): Life | undefined {
@@ -186,6 +217,7 @@ export class SimulatedPage {
     const asked: Life["asked"][number] = { n, outcome: undefined };
     life.asked.push(asked);
     const settle = (outcome: Outcome | Error): void => {
+      if (asked.outcome === "reloaded") return;
       assert.equal(asked.outcome, undefined, "settled once");
       asked.outcome = outcome;
     };
@@ -242,7 +274,7 @@ export class SimulatedPage {
     }
     if (this.life) this.life.over = true;
     if (ready.reason) this.world.reasons.push(ready.reason);
-    this.lives.push({ uuid: ready.uuid, seen: [], told: [], asked: [], over: false });
+    this.lives.push({ uuid: ready.uuid, seen: [], finished: new Set(), told: [], asked: [], over: false });
   }
 }
 
@@ -250,12 +282,14 @@ export class SimulatedPage {
 export function checkPage(page: SimulatedPage, handled: ReadonlyMap<string, number[]>): void {
   for (const life of page.lives) {
     for (const sender of [0, 1]) checkSender(life, sender);
-    const asked = life.asked.map(({ n }) => n);
     const done = handled.get(life.uuid) ?? [];
+    // What was asked before a reload may not have been sent.
+    const asked = life.asked.filter(({ n, outcome }) => outcome !== "reloaded" || done.includes(n)).map(({ n }) => n);
     assert.deepEqual(done, asked.slice(0, done.length), "the app sees each message once, in order");
     if (!life.over) assert.deepEqual(done, asked, "and all of them");
     for (const { n, outcome } of life.asked) {
       assert.ok(outcome !== undefined, `message ${n} hangs`);
+      if (outcome === "reloaded") continue;
       if (outcome instanceof Error) assert.ok(life.over && outcome instanceof ClosedError, `message ${n}: ${outcome}`);
       else assert.equal(outcome.result, n);
     }
