@@ -76,7 +76,9 @@ describe("14 Resume over real sockets that break at any byte", () => {
     await Promise.all(backends.map(report));
     await Promise.all(pages.map(caughtUp));
     assert.equal(broken, RECONNECTS);
-    assert.ok(hub.log.of("peer.back").length > RECONNECTS / 4, "pages did come back");
+    // One that is broken while it is broken already comes back once.
+    const back = hub.log.of("peer.back").length;
+    assert.ok(back >= RECONNECTS * 0.8, `${back} came back`);
     for (const { seen, taken } of pages) {
       for (let name = 0; name < BACKENDS; name++) {
         const of = (list: string[]): string[] => list.filter((message) => message.startsWith(`${name} `));
