@@ -1,59 +1,110 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Refusal } from "../protocol/index.js";
 import type { App, AppHub, Peer } from "../server/app.js";
 
-const SCRIPT = fileURLToPath(new URL("../examples/hash-folder.js", import.meta.url));
+const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const SIGNALBOX = file("../bin/signalbox.js");
+const HASH = file("../examples/hash-folder.js");
+const PACK = file("../../examples/pack-folder.sh");
+
 /** Processes at a time: it is a demo. */
-const MAX_JOBS = 4;
+const MAX_JOBS = 8;
+/** Between a job's last word and the end of its process, ms at the most. */
+const LAST_BREATH = 5_000;
+/** For a process that was told to end, ms: all of them before the hub is gone itself. */
+const PATIENCE = 1_500;
+/** A shell says so of what a signal has ended: its user, or this app, wanted that. */
+const BY_SIGNAL = 128;
+
+interface Order {
+  readonly folder: string;
+  /** The hub's address for backends. */
+  readonly url: string;
+  readonly uuid: string;
+  /** A folder of its own, gone when it has ended. */
+  readonly scratch: string;
+}
+
+/** What each job's process is given, behind `node`. */
+const COMMANDS: Readonly<Record<"hash" | "pack", (order: Order) => readonly string[]>> = {
+  hash: ({ folder, url, uuid }) => [HASH, url, uuid, folder],
+  // What prints how far it is needs to know nothing of the hub.
+  pack: ({ folder, url, uuid, scratch }) => [
+    ...[SIGNALBOX, "run", "--uuid", uuid, "--job", "pack", "--title", "Packing the folder", "--hub", url],
+    ...["--pattern", "^(\\d+)/(\\d+) ", "--", "bash", PACK, folder, join(scratch, "folder.tar.gz")],
+  ],
+};
+type JobName = keyof typeof COMMANDS;
 
 /**
- * The demo: `hash` starts a backend process that hashes every file of a folder and reports to the page that asked. It
- * stands for the PHP script or the Python job that your application starts.
+ * The demo: `hash` and `pack` start a backend process that goes through every file of a folder and reports to the page that asked.
+ * They stand for the PHP script or the Python job that your application starts.
  */
 export function createDemo({ folder }: { folder: string }): App {
-  const stops = new Map<string, () => void>();
+  const running = new Map<string, ChildProcess>();
+  const start = async (name: JobName, peer: Peer, hub: AppHub): Promise<void> => {
+    const key = `${peer.uuid} ${name}`;
+    const before = running.get(key);
+    if (before) await Promise.race([once(before, "close"), sleep(LAST_BREATH, undefined, { ref: false })]);
+    if (running.has(key)) throw new Refusal("already-running", "This job of the page is still running.");
+    if (running.size >= MAX_JOBS) throw new Refusal("busy", `Expected at most ${MAX_JOBS} jobs at a time.`);
+    // It may have left meanwhile, and whoever starts something then has nobody who ends it.
+    if (![...hub.peers].includes(peer)) throw new Refusal("gone", "This page has left.");
+    const job = spawnJob(name, folder, peer, hub);
+    running.set(key, job);
+    job.once("close", () => running.delete(key));
+  };
   return {
     name: "demo",
     opcodes: {
-      hash(_packet, peer, hub) {
-        if (stops.has(peer.uuid)) throw new Refusal("already-running", "This page's job is still running.");
-        if (stops.size >= MAX_JOBS) throw new Refusal("busy", `Expected at most ${MAX_JOBS} jobs at a time.`);
-        stops.set(
-          peer.uuid,
-          startJob(folder, peer, hub, () => stops.delete(peer.uuid)),
-        );
-        return { folder };
-      },
+      hash: (_packet, peer, hub) => start("hash", peer, hub),
+      pack: (_packet, peer, hub) => start("pack", peer, hub),
     },
-    close(peer) {
-      stops.get(peer.uuid)?.();
+    close({ uuid }) {
+      for (const [key, job] of running) if (key.startsWith(uuid)) void stop(job);
     },
-    stop() {
-      for (const stop of stops.values()) stop();
+    async stop() {
+      await Promise.all([...running.values()].map(stop));
     },
   };
 }
 
-function startJob(folder: string, peer: Peer, hub: AppHub, ended: () => void): () => void {
+/** Settles when it has ended. */
+async function stop(job: ChildProcess): Promise<void> {
+  const ended = once(job, "close");
+  job.kill();
+  const timer = setTimeout(() => job.kill("SIGKILL"), PATIENCE);
+  await ended;
+  clearTimeout(timer);
+}
+
+function spawnJob(name: JobName, folder: string, peer: Peer, hub: AppHub): ChildProcess {
   const url = hub.listeners.find((each) => each.startsWith("tcp:") || each.startsWith("unix:"));
-  if (url === undefined) throw new Refusal("no-listener", "The demo's job needs a tcp:// or unix: listener to report to.");
-  const job = spawn(process.execPath, [SCRIPT, url, peer.uuid, folder], { stdio: ["ignore", "ignore", "pipe"] });
+  if (url === undefined) throw new Refusal("no-listener", "The demo's jobs need a tcp:// or unix: listener to report to.");
+  const scratch = mkdtempSync(join(tmpdir(), "signalbox-demo-"));
+  const args = COMMANDS[name]({ folder, url, uuid: peer.uuid, scratch });
+  const job = spawn(process.execPath, [...args], { stdio: ["ignore", "ignore", "pipe"] });
   let complaint = "";
   job.stderr.on("data", (bytes: Buffer) => {
     complaint = (complaint + bytes.toString()).slice(-500);
   });
-  job.once("error", (error) => hub.log.error("demo.failed", { error: error.message }));
+  job.once("error", (error) => hub.log.error("demo.failed", { job: name, error: error.message }));
   job.once("close", (code, signal) => {
-    ended();
-    if (code === 0 || job.killed) return;
-    hub.log.warn("demo.failed", { code, signal, complaint });
-    tellFailure(peer, code === null ? `ended by ${signal}` : `exit code ${code}`);
+    rmSync(scratch, { recursive: true, force: true });
+    if (code === 0 || job.killed || (code ?? 0) > BY_SIGNAL) return;
+    hub.log.warn("demo.failed", { job: name, code, signal, complaint });
+    tellFailure(name, peer, code === null ? `ended by ${signal}` : `exit code ${code}`);
   });
-  return () => job.kill();
+  return job;
 }
 
-/** The page waits for the job's last report, which will not come. What it complained of stands in the log: it names paths. */
-function tellFailure(peer: Peer, how: string): void {
-  peer.send({ opcode: "feedback", message: { failed: `The job failed (${how}). The hub's log says why.` } });
+/** It may have ended before it could report anything. What it complained of stands in the log: it names paths. */
+function tellFailure(job: JobName, peer: Peer, how: string): void {
+  peer.send({ opcode: "feedback", message: { job, failed: `The job failed (${how}). The hub's log says why.` } });
 }

@@ -6,7 +6,8 @@ const USAGE = `signalbox, a hub between backend processes and browser pages
   signalbox [serve] [OPTIONS]           run the hub
   signalbox send feedback UUID TEXT     report to the page that has this UUID
   signalbox send broadcast TEXT         tell all pages
-  signalbox help [serve|send]           more about it
+  signalbox run --uuid UUID -- COMMAND  run a command as a job of that page
+  signalbox help [serve|send|run]       more about it
   signalbox version                     which one this is
 `;
 
@@ -22,6 +23,10 @@ const COMMANDS: Readonly<Record<string, (argv: string[]) => Promise<number>>> = 
   async send(argv) {
     const { send } = await import("../tcp-client/send.js");
     return send(argv);
+  },
+  async run(argv) {
+    const { run } = await import("../tcp-client/run.js");
+    return run(argv);
   },
   async help([topic]) {
     const text = topic === undefined ? USAGE : await TOPICS[topic]?.();
@@ -39,6 +44,7 @@ const COMMANDS: Readonly<Record<string, (argv: string[]) => Promise<number>>> = 
 const TOPICS: Readonly<Record<string, (() => Promise<string>) | undefined>> = Object.assign(Object.create(null), {
   serve: async () => serveHelp(),
   send: async () => (await import("../tcp-client/send.js")).USAGE,
+  run: async () => (await import("../tcp-client/run.js")).USAGE,
 });
 
 /** Flags that stand for commands. */

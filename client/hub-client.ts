@@ -153,6 +153,11 @@ export class HubClient extends TypedEventTarget {
     return this.#over ? undefined : this.#dialog.snapshot;
   }
 
+  /** False once the hub cannot be holding this page any more: if it returns it will be a new one. */
+  get mayResume(): boolean {
+    return !this.#over && (this.connected || this.#waits);
+  }
+
   /**
    * Sends a message and settles with its `next`: what became of it. While the connection is gone and the page can be
    * taken up again it waits. Rejects with `RefusedError` where the hub refused it, with `ClosedError` where there is no
@@ -164,7 +169,7 @@ export class HubClient extends TypedEventTarget {
     }
     // Who sends has said what it wants to hear: an answer must not overtake what came before it.
     this.#listenersAreThere();
-    if (!this.#over && (this.connected || this.#waits)) return this.#dialog.send(packet);
+    if (this.mayResume) return this.#dialog.send(packet);
     return Promise.reject(new ClosedError(CLOSE.lost.code, "Not connected to the hub."));
   }
 
@@ -182,7 +187,7 @@ export class HubClient extends TypedEventTarget {
   /** Says what needs no credit and has no answer, such as `cancel`. Lost where there is no connection. */
   say(packet: Packet): void {
     if (!CREDIT_FREE.has(packet.opcode)) throw new TypeError(`\`${packet.opcode}\` is answered: use \`send\`.`);
-    if (!this.#over && (this.connected || this.#waits)) this.#dialog.say(packet);
+    if (this.mayResume) this.#dialog.say(packet);
   }
 
   /** Tries to connect at once instead of waiting for the pause to end: the network is back, the page is looked at. */
@@ -364,7 +369,7 @@ export function helloOf({ window = WINDOW, ident, tags, token }: ClientOptions, 
 const HINT = " Is it running, and is this page's origin one of its `origins`? Its log says.";
 
 /** Settles when the client is ready; rejects where the hub will not have it, or does not answer in time. */
-export function untilReady(client: HubClient, { connectTimeout = CONNECT_TIMEOUT }: ClientOptions): Promise<HubClient> {
+export function untilReady<C extends HubClient>(client: C, { connectTimeout = CONNECT_TIMEOUT }: ClientOptions): Promise<C> {
   return new Promise((resolve, reject) => {
     let last = "nothing was heard of it";
     const timer =

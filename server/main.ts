@@ -131,10 +131,10 @@ function readPem(name: string, path: string): Buffer {
 
 const DEMO_FILES = { "/": "index.html", "/demo/demo.js": "demo.js", "/demo/demo.css": "demo.css", "/demo/icon.svg": "icon.svg" };
 
-/** The client's module is always served; the demo where it is asked for. */
+/** The modules of pages are always served; the demo where it is asked for. */
 function pageMap(demo: boolean): Map<string, URL> {
   const file = (name: string): URL => new URL(`../web-client/${name}`, import.meta.url);
-  const pages = new Map([["/signalbox.js", file("signalbox.js")]]);
+  const pages = new Map(["signalbox.js", "signalbox-job.js"].map((name) => [`/${name}`, file(name)]));
   if (demo) for (const [path, name] of Object.entries(DEMO_FILES)) pages.set(path, file(`demo/${name}`));
   return pages;
 }

@@ -1,79 +1,18 @@
-import { connect as connectTcp, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
-import { type ClientOptions, HubClient, helloOf, untilReady, type Wire, type WireEvents } from "../client/index.js";
-import { CLOSE, LineFramer } from "../protocol/index.js";
+import { untilReady } from "../client/index.js";
+import type { BackendClient } from "./backend.js";
+import { type BackendOptions, open } from "./wire.js";
 
 export type { ClientOptions, MessageFields, Outcome } from "../client/index.js";
 export { ClosedError, CloseEvent, HubClient, PushEvent, ReadyEvent, RefusedError } from "../client/index.js";
-
-/** Where a hub listens for backends if nobody says otherwise. */
-export const DEFAULT_HUB = "tcp://127.0.0.1:8097";
-
-export interface BackendOptions extends ClientOptions {
-  /** The hub's `backendKey`, where it is on another host. Default: the environment's SIGNALBOX_BACKEND_KEY. */
-  key?: string;
-  /** For tls://: CA, client certificate and its key (PEM). */
-  tls?: { ca?: string | Buffer; cert?: string | Buffer; key?: string | Buffer };
-}
+export { BackendClient, type RunOptions, type Task } from "./backend.js";
+export { AbortError, type Job, type JobReport } from "./job-run.js";
+export { type BackendOptions, DEFAULT_HUB } from "./wire.js";
 
 /**
  * Connects a backend to the hub; settles when the hub says `ready`. It reconnects by itself; what had no answer when
- * a connection ended has been rejected.
+ * a connection ended has been rejected, but for what belongs to a job: that is said again.
  * @param url `tcp://host:port/resource`, `tls://…` or `unix:/path/of/socket`; default: this host's hub
  */
-export async function connect(url: string = DEFAULT_HUB, options: BackendOptions = {}): Promise<HubClient> {
-  const { open, resource } = parseHubUrl(url, options);
-  const token = options.key ?? options.token ?? process.env.SIGNALBOX_BACKEND_KEY;
-  const client = new HubClient(
-    (events) => openLines(open(), events),
-    helloOf({ ...options, ...(token === undefined ? undefined : { token }) }, { resource }),
-  );
-  return untilReady(client, options);
-}
-
-/** A line has no limit of its own here: the hub is trusted, and never sends more than its own `maxQueued`. */
-const MAX_LINE = 2 ** 30;
-/** Silence after which the operating system asks whether the other end is there, ms: the hub's own interval. */
-const KEEP_ALIVE = 20_000;
-
-function openLines(socket: Socket, events: WireEvents): Wire {
-  const framer = new LineFramer(MAX_LINE);
-  let reason = "";
-  socket.setNoDelay(true);
-  // A hub that has vanished without a word is noticed by the operating system.
-  socket.setKeepAlive(true, KEEP_ALIVE);
-  socket.once("connect", () => events.open());
-  socket.on("data", (bytes) => {
-    for (let found = framer.next(bytes, 0); found; found = framer.next(bytes, found.offset)) {
-      if (found.line.length > 0) events.text(textOf(found.line));
-    }
-  });
-  socket.on("error", (error) => {
-    reason = error.message || (error as NodeJS.ErrnoException).code || "";
-  });
-  socket.on("close", () => events.closed(CLOSE.lost.code, reason));
-  return { send: (text) => void socket.write(`${text}\n`), close: () => void socket.destroy() };
-}
-
-function textOf(line: Uint8Array): string {
-  return Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString();
-}
-
-function parseHubUrl(text: string, { tls }: BackendOptions): { open: () => Socket; resource: string } {
-  if (text.startsWith("unix:") && text.length > 5) return { open: () => connectTcp(text.slice("unix:".length)), resource: "/" };
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const resource = url && decodePath(url.pathname);
-  if (url === undefined || resource === undefined || !["tcp:", "tls:"].includes(url.protocol) || url.port === "") {
-    throw new TypeError(`Expected a hub's address to be tcp://HOST:PORT[/RESOURCE], tls://… or unix:PATH, got \`${text}\`.`);
-  }
-  const at = { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port) };
-  return { open: () => (url.protocol === "tls:" ? connectTls({ ...at, ...tls }) : connectTcp(at)), resource };
-}
-
-function decodePath(path: string): string | undefined {
-  try {
-    return decodeURIComponent(path) || "/";
-  } catch {
-    return undefined;
-  }
+export async function connect(url?: string, options: BackendOptions = {}): Promise<BackendClient> {
+  return untilReady(open(url, options), options);
 }

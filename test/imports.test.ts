@@ -12,6 +12,8 @@ const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^protocol\//, /^protocol\//],
   [/^client\//, /^(protocol|client)\//],
   [/^web-client\//, /^(protocol\/index|client\/index|web-client\/)|^\/signalbox/],
+  [/^tcp-client\/run-command/, /^tcp-client\/run-pipes|^node:(child_process|events|os|stream|timers\/promises)$/],
+  [/^tcp-client\/run-pipes/, /^node:(child_process|fs|net|os|path)$/],
   [/^tcp-client\//, /^(protocol\/index|client\/index|tcp-client\/)|^node:(net|tls|readline|util)$/],
   [/^apps\/jobs\//, /^(protocol\/index|server\/app\.|apps\/jobs\/)/],
   [/^apps\//, /^(protocol\/index|server\/app\.)|^node:/],

@@ -1,9 +1,12 @@
-import { type ClientOptions, HubClient, helloOf, untilReady, type Wire, type WireEvents } from "../client/index.js";
+import { type ClientOptions, helloOf, untilReady, type Wire, type WireEvents } from "../client/index.js";
 import { SUBPROTOCOL } from "../protocol/index.js";
-import { followPage, takeLeftBehind } from "./lifecycle.js";
+import { followPage, placeOf, takeLeftBehind } from "./lifecycle.js";
+import { PageClient } from "./page-client.js";
 
 export type { ClientOptions, MessageFields, Outcome } from "../client/index.js";
 export { ClosedError, CloseEvent, HubClient, PushEvent, ReadyEvent, RefusedError } from "../client/index.js";
+export { type EndState, Job, JobEvent, type JobState } from "./job.js";
+export { PageClient } from "./page-client.js";
 
 export interface PageOptions extends ClientOptions {
   /** The WebSocket to use, where there is no global one (Node 20). */
@@ -26,13 +29,14 @@ interface WebSocketLike {
  * Connects a page to the hub; settles when the hub says `ready`, with the UUID to hand to your backend.
  * @param url `ws://host:port/resource`; a path alone means the host that served the page
  */
-export async function connect(url: string, options: PageOptions = {}): Promise<HubClient> {
+export async function connect(url: string, options: PageOptions = {}): Promise<PageClient> {
   const Socket = options.WebSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor | undefined);
   if (Socket === undefined) throw new TypeError("There is no WebSocket here: give one as the option `WebSocket`.");
   const address = absolute(url);
+  const place = placeOf(address);
   const open = (events: WireEvents): Wire => openWebSocket(new Socket(address, SUBPROTOCOL), events);
-  const client = new HubClient(open, helloOf(options), takeLeftBehind(address));
-  followPage(client, address);
+  const client = new PageClient(open, helloOf(options), takeLeftBehind(place));
+  followPage(client, place);
   return untilReady(client, options);
 }
 

@@ -96,7 +96,8 @@ export class Job {
   /** Is a report of this connection, with this name of a run, one of this run that came too late [JOB-7]? */
   isLate(reporter: string, run: string | undefined): boolean {
     if (this.#state === "lost") return false;
-    return this.reporters.has(reporter) || (run !== undefined && run === this.run);
+    if (run !== undefined && this.run !== undefined) return run === this.run;
+    return this.reporters.has(reporter);
   }
 
   /** What its page is told. Fields that are undefined do not appear in JSON. */

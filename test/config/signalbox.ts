@@ -43,8 +43,12 @@ export class Signalbox {
   }
 
   /** Writes to its standard input. */
-  type(text: string): void {
+  type(text: string | Uint8Array): void {
     this.#child.stdin.write(text);
+  }
+
+  endInput(): void {
+    this.#child.stdin.end();
   }
 
   kill(signal: NodeJS.Signals): void {

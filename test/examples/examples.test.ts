@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import type { App } from "../../server/app.js";
@@ -167,9 +168,32 @@ describe("examples: the demo's job", { skip: browserMissing() }, () => {
     const page = await (await openBrowser(t)).newPage();
     await page.goto(`${hub.ws.replace("ws", "http")}/`);
     await page.locator("#start:enabled").click();
+    await page.getByText("The folder cannot be read: ENOENT.", { exact: true }).waitFor();
     await page.getByText("The job failed (exit code 1). The hub's log says why.").waitFor();
+    assert.ok(!(await page.content()).includes("no-such-folder"));
     await page.locator("#start:enabled").waitFor();
     assert.match(String((await hub.log.untilLine("demo.failed")).complaint), /no-such-folder/);
+  });
+});
+
+describe("examples: what `signalbox run` makes a job of", { skip: commandMissing("tar") || commandMissing("bash") }, () => {
+  test("examples/pack-folder.sh packs a folder and prints how far it is, N/M in front of each file", async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "signalbox-pack-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const names = ["one", "two ä😀", "three\"'$x"];
+    mkdirSync(join(folder, "in"));
+    for (const name of names) writeFileSync(join(folder, "in", name), name);
+    const archive = join(folder, "out.tar.gz");
+    const { code, stdout, stderr } = await run("bash", ["examples/pack-folder.sh", join(folder, "in"), archive]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    const lines = stdout.trimEnd().split("\n");
+    assert.deepEqual(
+      lines.slice(0, 3).map((line) => line.slice(0, 4)),
+      ["1/3 ", "2/3 ", "3/3 "],
+    );
+    assert.match(lines[3] ?? "", /^3\/3 Packed into \d+ KiB\.$/);
+    assert.equal((await run("tar", ["-tzf", archive])).stdout.trimEnd().split("\n").length, 3);
+    assert.notEqual((await run("bash", ["examples/pack-folder.sh", join(folder, "none"), archive])).code, 0);
   });
 });
 

@@ -64,6 +64,17 @@ describe("16 Jobs: every input in every state", () => {
       assert.ok((after?.started as number) > (before?.started as number));
     });
 
+    // Who is lost has no connection over which to report.
+    if (state !== "lost")
+      test(`[JOB-7] ${state}, a report that names another run, over a connection that has reported for the first: a new run`, () => {
+        const hub = new JobHub();
+        const backend = hub.backend();
+        backend.progress({ run: "r1" });
+        backend.end(state, { run: "r1" });
+        assert.equal(backend.progress({ run: "r2" }).status, "sent");
+        assert.equal(hub.list()[0]?.state, "running");
+      });
+
     test(`[JOB-7] ${state}, a report of another connection that names the same run: ${state === "lost" ? "goes on" : "late"}`, () => {
       const hub = new JobHub();
       const backend = hub.backend();

@@ -1,0 +1,108 @@
+import { ClosedError, HubClient, type Snapshot } from "../client/index.js";
+import { CLOSE, type Packet } from "../protocol/index.js";
+import type { Job } from "./job.js";
+import { type CancelPacket, JobEntry, type JobInfo } from "./job-entry.js";
+
+/** What a page leaves behind for itself when it is reloaded. */
+export interface PageSnapshot extends Snapshot {
+  /** The runs whose end was raised: that of each job's last. */
+  readonly ended?: readonly (readonly [name: string, started: number])[];
+}
+
+/** `jobs`: the list has changed. */
+interface JobsEventTarget {
+  addEventListener(type: "jobs", listener: (event: Event) => void, options?: { once?: boolean; signal?: unknown } | boolean): void;
+}
+
+const Base = HubClient as unknown as new (...args: ConstructorParameters<typeof HubClient>) => JobsEventTarget & HubClient;
+
+/** The client of a page: a {@link HubClient} that keeps the page's jobs (PROTOCOL.md, chapter 16). */
+export class PageClient extends Base {
+  /**
+   * The jobs of this page that run or have ended, in the order of their beginning: always the same array. An event `jobs`
+   * follows each time one has come, ended, or been forgotten by the hub.
+   */
+  readonly jobs: readonly Job[] = [];
+  readonly #list = this.jobs as Job[];
+  readonly #entries = new Map<string, JobEntry>();
+
+  constructor(openWire: ConstructorParameters<typeof HubClient>[0], hello: () => object | Promise<object>, restored?: PageSnapshot) {
+    super(openWire, hello, restored);
+    for (const [name, started] of restored?.ended ?? []) this.#entry(name).told = started;
+    this.addEventListener("message", ({ packet }) => this.#hear(packet));
+    this.addEventListener("fresh", ({ ready }) =>
+      this.#lost(CLOSE.lost.code, `this page is new to the hub (${ready.reason ?? "expired"}).`),
+    );
+    this.addEventListener("close", ({ code, reason }) => {
+      if (!this.mayResume) this.#lost(code, reason);
+    });
+  }
+
+  /** The job of this name, the same object each time; in `waiting` until something is reported for it. Default: `job`. */
+  job(name = "job"): Job {
+    return this.#entry(name || "job").job;
+  }
+
+  override get snapshot(): PageSnapshot | undefined {
+    const snapshot = super.snapshot;
+    return snapshot && { ...snapshot, ended: Array.from(this.#entries, ([name, { told }]) => [name, told] as const) };
+  }
+
+  override close(): void {
+    super.close();
+    // In a pause between two tries there is no connection whose end would be an event.
+    if (!this.connected) this.#lost(CLOSE.normal.code, "the page closed its connection to the hub.");
+  }
+
+  #entry(name: string): JobEntry {
+    let entry = this.#entries.get(name);
+    if (entry === undefined) {
+      entry = new JobEntry(name, (reason) => this.#cancel(name, reason));
+      this.#entries.set(name, entry);
+    }
+    return entry;
+  }
+
+  #cancel(job: string, reason?: string): void {
+    if (!this.connected) throw new ClosedError(CLOSE.lost.code, "Not connected to the hub.");
+    this.say({ opcode: "cancel", job, reason });
+  }
+
+  /** An app of one's own may have pushes of these names: only what looks like a job is one. */
+  #hear(packet: Packet): void {
+    const { opcode, job, jobs, status, started } = packet;
+    if (opcode === "jobs" && Array.isArray(jobs)) this.#replace(jobs);
+    else if (opcode === "cancel" && status) this.#answered(packet as unknown as CancelPacket);
+    else if (job && started && (opcode === "progress" || opcode === "end")) this.#take(packet as Packet & JobInfo);
+  }
+
+  #take(info: JobInfo): void {
+    const entry = this.#entry(info.job);
+    if (!entry.take(info)) return;
+    if (!this.jobs.includes(entry.job)) this.#list.push(entry.job);
+    this.#changed();
+  }
+
+  /** All there is to know [JOB-10]; the event is the packet's own. */
+  #replace(list: readonly JobInfo[]): void {
+    const before = this.#list.splice(0, this.jobs.length, ...list.map(({ job }) => this.job(job)));
+    for (const info of list) this.#entry(info.job).take(info);
+    for (const job of before) if (!this.jobs.includes(job)) this.#entry(job.name).lose();
+  }
+
+  #answered(packet: CancelPacket): void {
+    const { job } = packet;
+    for (const entry of job === undefined ? this.#entries.values() : [this.#entry(job)]) entry.answered(packet);
+  }
+
+  #lost(code: number, why: string): void {
+    let changed = false;
+    for (const entry of this.#entries.values()) changed = entry.closed(new ClosedError(code, why)) || changed;
+    if (changed) this.#changed();
+  }
+
+  #changed(): void {
+    this.#list.sort((a, b) => (a.started ?? 0) - (b.started ?? 0));
+    this.dispatchEvent(new Event("jobs"));
+  }
+}
