@@ -26,6 +26,7 @@ export interface Contender extends Program {
 }
 
 const NEXT = '{"opcode":"next"';
+const SEEN = '{"opcode":"seen"';
 const READY = '{"opcode":"ready"';
 
 function uuidIn(text: string): string | undefined {
@@ -42,6 +43,7 @@ const hubOpening = (window: number, answerStart: string | undefined): Opening =>
   hello: packet({ opcode: "hello", window }),
   addressIn: uuidIn,
   answerStart,
+  uncounted: SEEN,
   reportsSeen: true,
 });
 
@@ -66,6 +68,7 @@ const relayOpening = (answerStart: string | undefined): Opening => ({
   hello: undefined,
   addressIn: uuidIn,
   answerStart,
+  uncounted: undefined,
   reportsSeen: false,
 });
 
@@ -91,6 +94,7 @@ const socketIoOpening = (answerStart: string | undefined): Opening => ({
   hello: CONNECT,
   addressIn: (text) => (text.startsWith(CONNECT) ? (JSON.parse(text.slice(CONNECT.length)) as { sid: string }).sid : undefined),
   answerStart,
+  uncounted: undefined,
   reportsSeen: false,
 });
 

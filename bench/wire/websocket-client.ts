@@ -16,6 +16,8 @@ export interface Opening {
   addressIn(text: string): string | undefined;
   /** How an answer to a message of the client's own starts; undefined for one that sends none. */
   readonly answerStart: string | undefined;
+  /** How what is neither message nor answer starts: how far the hub has counted. */
+  readonly uncounted: string | undefined;
   /** Says `seen` as a page of the hub that can resume has to. */
   readonly reportsSeen: boolean;
 }
@@ -149,6 +151,7 @@ export class WebSocketClient implements Client {
   }
 
   #count(length: number, head: string): void {
+    if (this.opening.uncounted !== undefined && head.startsWith(this.opening.uncounted)) return;
     if (this.opening.answerStart !== undefined && head.startsWith(this.opening.answerStart)) this.answers++;
     else {
       this.messages++;
@@ -161,7 +164,7 @@ export class WebSocketClient implements Client {
     const address = this.opening.addressIn(text);
     if (address === undefined) return;
     this.address = address;
-    this.#reader.keep = Math.max(this.opening.answerStart?.length ?? 0, this.reading.remember);
+    this.#reader.keep = Math.max(this.opening.answerStart?.length ?? 0, this.opening.uncounted?.length ?? 0, this.reading.remember);
     this.#greeted?.();
     this.#greeted = undefined;
   }
