@@ -35,16 +35,24 @@ export function takeLeftBehind(place: string): PageSnapshot | undefined {
 /** Follows the page: leaves behind what takes it up again, and reconnects at once when that can succeed. */
 export function followPage(client: HubClient, place: string): void {
   if (page.document === undefined) return;
-  page.addEventListener("pagehide", () => leaveBehind(client, place));
-  page.addEventListener("pageshow", ({ persisted }) => {
+  const over = new AbortController();
+  const { signal } = over;
+  client.addEventListener("close", ({ retryIn }) => {
+    if (retryIn === undefined) over.abort();
+  });
+  page.addEventListener("pagehide", () => leaveBehind(client, place), { signal });
+  const onShow = ({ persisted }: PageTransitionEvent): void => {
+    if (!persisted) return;
     // Back from the browser's cache, with everything as it was: what was left behind is not needed.
-    if (persisted) takeLeftBehind(place);
-    if (persisted) client.retryNow();
-  });
-  page.addEventListener("online", () => client.retryNow());
-  page.document.addEventListener("visibilitychange", () => {
+    takeLeftBehind(place);
+    client.retryNow();
+  };
+  const onLook = (): void => {
     if (!page.document?.hidden) client.retryNow();
-  });
+  };
+  page.addEventListener("pageshow", onShow, { signal });
+  page.addEventListener("online", () => client.retryNow(), { signal });
+  page.document.addEventListener("visibilitychange", onLook, { signal });
 }
 
 function leaveBehind(client: HubClient, place: string): void {

@@ -70,6 +70,36 @@ describe("14 Resume in Chromium", { skip: browserMissing(), timeout: 60_000 }, (
     assert.deepEqual([...statuses].sort(), ["held", "sent"]);
   });
 
+  test("two clients of one page at one address keep each its own UUID over a reload, and each is told so", async (t) => {
+    const { page, backend } = await setUp(t);
+    await uuidOf(page);
+    const openTwo = `(async () => {
+      const { connect } = await import("HUB/signalbox.js");
+      window.pair = [];
+      window.told = [[], []];
+      for (const n of [0, 1]) {
+        const client = await connect("WS/web", { ident: "client " + n });
+        client.addEventListener("resumed", () => told[n].push("resumed"));
+        client.addEventListener("feedback", ({ packet }) => told[n].push(packet.message));
+        window.pair.push(client);
+      }
+      return pair.map(({ uuid }) => uuid);
+    })()`;
+    const html = await page.content();
+    const [, hub = ""] = /from "(http:[^"]+)\/signalbox.js"/.exec(html) ?? [];
+    const script = openTwo.replace("HUB", hub).replace("WS", hub.replace("http", "ws"));
+    const before = await page.evaluate(script);
+    await page.reload();
+    await uuidOf(page);
+    assert.deepEqual(await page.evaluate(script), before);
+    for (const n of [0, 1]) assert.equal((await backend.feedback({ ident: `client ${n}` }, `for ${n}`)).status, "sent");
+    await page.waitForFunction("told.every((each) => each.length === 2)");
+    assert.deepEqual(await page.evaluate("told"), [
+      ["resumed", "for 0"],
+      ["resumed", "for 1"],
+    ]);
+  });
+
   test("a duplicated tab is a new page and leaves the first alone", async (t) => {
     const { page, backend } = await setUp(t);
     const uuid = await uuidOf(page);
