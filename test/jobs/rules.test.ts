@@ -105,6 +105,17 @@ describe("16 Jobs: stopping", () => {
     assert.equal(hub.page.read().findLast(({ opcode }) => opcode === "end")?.state, "aborted");
   });
 
+  test("[WIN-5] stopping works with all credit used up, messages under way and one beyond the window", () => {
+    const hub = new JobHub();
+    const backend = hub.backend();
+    backend.progress();
+    hub.page.read();
+    for (let n = 0; n < 8; n++) hub.page.say({ opcode: "feedback", uuid: hub.page.uuid, wait: "page", message: n });
+    hub.page.say({ opcode: "cancel" });
+    assert.equal(backend.peer.read()[0]?.opcode, "cancel");
+    assert.equal(hub.page.read().findLast(({ opcode }) => opcode === "cancel")?.status, "sent");
+  });
+
   test("[JOB-8] what cannot be stopped, is not there, or does not react: said so", () => {
     const hub = new JobHub();
     const backend = hub.backend();
