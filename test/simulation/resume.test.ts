@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, type TestContext, test } from "node:test";
+import { describe, test } from "node:test";
 import { SeenReporter } from "../../client/seen.js";
 import { SentTexts } from "../../client/sent.js";
 import { Connection } from "../../server/connection.js";
@@ -7,47 +7,13 @@ import { Frame } from "../../server/frame.js";
 import { Kept } from "../../server/kept.js";
 import { Messages } from "../../server/messages.js";
 import { Outbox } from "../../server/outbox.js";
+import { isFound, plant, runSeeds } from "./seeds.js";
 import { simulate } from "./simulate.js";
 
-const SEEDS = Number(process.env.SEEDS ?? 1_000);
-const ONLY = process.env.SEED;
-/** A bug that is planted has to show within so many seeds. */
-const SEEDS_FOR_A_BUG = 50;
-
 describe("14 Resume: random cuts, delays, half-open and double connections, slow readers", () => {
-  test("what a page's code saw is what was acknowledged, each once, in order per sender; or fresh was raised", async () => {
-    const seeds = ONLY === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(ONLY)];
-    for (const seed of seeds) {
-      try {
-        await simulate(seed);
-      } catch (error) {
-        const replay = `npm run build && SEED=${seed} node --test dist/test/simulation/resume.test.js`;
-        throw new Error(`Seed ${seed}: ${(error as Error).stack}\nReplay: ${replay}`);
-      }
-    }
-  });
+  test("what a page's code saw is what was acknowledged, each once, in order per sender; or fresh was raised", () =>
+    runSeeds(simulate, "dist/test/simulation/resume.test.js"));
 });
-
-/** Replaces a method for one test, knowing the one it replaces. */
-function plant<T extends object, K extends keyof T>(t: TestContext, prototype: T, name: K, bug: (right: T[K]) => T[K]): void {
-  const right = prototype[name];
-  t.after(() => {
-    prototype[name] = right;
-  });
-  prototype[name] = bug(right);
-}
-
-async function isFound(): Promise<boolean> {
-  for (let seed = 1; seed <= SEEDS_FOR_A_BUG; seed++) {
-    try {
-      await simulate(seed);
-    } catch (error) {
-      assert.ok(error instanceof assert.AssertionError, `found by accident: ${(error as Error).stack}`);
-      return true;
-    }
-  }
-  return false;
-}
 
 describe("14 Resume: the simulation finds a bug that is planted", () => {
   test("the hub forgets one packet when it sends again", async (t) => {
@@ -56,7 +22,7 @@ describe("14 Resume: the simulation finds a bug that is planted", () => {
         return right.call(this).slice(1);
       };
     });
-    assert.ok(await isFound());
+    assert.ok(await isFound(simulate));
   });
 
   test("the page counts one packet twice", async (t) => {
@@ -66,7 +32,7 @@ describe("14 Resume: the simulation finds a bug that is planted", () => {
         right.call(this, characters, now, until);
       };
     });
-    assert.ok(await isFound());
+    assert.ok(await isFound(simulate));
   });
 
   test("the hub merges an event as if it were state", async (t) => {
@@ -75,7 +41,7 @@ describe("14 Resume: the simulation finds a bug that is planted", () => {
         right.call(this, frame.kind.answers ? frame : new Frame(frame.text, { ...frame.kind, key: frame.kind.key ?? "all events" }));
       };
     });
-    assert.ok(await isFound());
+    assert.ok(await isFound(simulate));
   });
 
   test("the page says seen before its code has finished", async (t) => {
@@ -84,21 +50,21 @@ describe("14 Resume: the simulation finds a bug that is planted", () => {
         right.call(this, characters, now);
       };
     });
-    assert.ok(await isFound());
+    assert.ok(await isFound(simulate));
   });
 
   test("a hello that was overtaken takes the page back", async (t) => {
     plant(t, Connection.prototype, "isOlder", () => () => false);
-    assert.ok(await isFound());
+    assert.ok(await isFound(simulate));
   });
 
   test("a reload leaves the buffer open", async (t) => {
     plant(t, Messages.prototype, "dropBuffer", () => () => {});
-    assert.ok(await isFound());
+    assert.ok(await isFound(simulate));
   });
 
   test("the page forgets to send again what the hub has not counted", async (t) => {
     plant(t, SentTexts.prototype, "forEach", () => () => {});
-    assert.ok(await isFound());
+    assert.ok(await isFound(simulate));
   });
 });
