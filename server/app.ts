@@ -60,7 +60,7 @@ export interface App {
   close?(peer: Peer, why: string, hub: AppHub): void;
   /** A handler or hook of this app threw something that is no `Refusal`. It has been logged. */
   error?(error: unknown, peer: Peer | undefined, hub: AppHub): void;
-  /** Its connection is gone, and it may return; it is back. Between them it is `away`. */
+  /** Its connection is gone, and it may return; it is back, or was loaded anew and knows nothing. Between them it is `away`. */
   away?(peer: Peer, hub: AppHub): void;
   back?(peer: Peer, hub: AppHub): void;
   /**

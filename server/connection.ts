@@ -38,7 +38,7 @@ export interface Host extends MessageHost {
   away(peer: Connection, why: string): void;
   /** Changes by what it can be addressed. */
   readdress(peer: Connection, change: () => void): void;
-  back(peer: Connection): void;
+  back(peer: Connection, reload: boolean): void;
   /** Those apps are told that had been told that it came. */
   closed(peer: Connection, why: string): void;
   /** A new secret with which this page can be taken up again; and: something came from the page that was given the last one. */
@@ -242,7 +242,7 @@ export class Connection implements Speaker, Flushable {
     this.sink = sink;
     this.#reading = true;
     this.#output.attach(sink, this.#greeting({ resumed: true, got: this.#got, owed: this.#owed(kept) }));
-    this.host.back(this);
+    this.host.back(this, reload);
     this.#pump();
     return undefined;
   }

@@ -84,7 +84,8 @@ export class Frame {
     if (typeof packet.opcode !== "string" || packet.opcode === "" || RESERVED.has(packet.opcode)) {
       throw new TypeError(`Expected a packet with an opcode that does not belong to the dialog, got ${quoted(packet.opcode)}.`);
     }
-    return Frame.of(packet, kind);
+    // Values of one key and one opcode replace each other [KIND-2].
+    return Frame.of(packet, kind?.key === undefined ? kind : { ...kind, key: `${packet.opcode}\n${kind.key}` });
   }
 
   bytes(encoding: Encoding): Buffer {

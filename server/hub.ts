@@ -180,9 +180,10 @@ export class Hub implements Host, Member {
     for (const host of peer.resource.hosts) host.away(peer);
   }
 
-  back(peer: Connection): void {
+  back(peer: Connection, reload: boolean): void {
     this.log.info("peer.back", { conn: peer.id });
-    if (this.#held.delete(peer)) for (const host of peer.resource.hosts) host.back(peer);
+    // One that was loaded anew knows nothing, also where its old connection had not been seen to end.
+    if (this.#held.delete(peer) || reload) for (const host of peer.resource.hosts) host.back(peer);
   }
 
   newSecret(peer: Connection): string {
@@ -236,9 +237,9 @@ export class Hub implements Host, Member {
 
   feedback(to: Target, packet: Packet, { wait, ...kind }: FeedbackOptions = {}): MaybePromise<Answer> {
     this.#checkBudget();
-    if (!wait) return then(this.#cluster.send(this, to, Frame.push(packet, kindOf(packet, kind))), feedbackAnswer);
+    if (!wait) return then(this.#cluster.send(this, to, Frame.push(packet, kindOf(kind))), feedbackAnswer);
     const receipt = new Receipt();
-    const frame = Frame.push({ ...packet, wait: "page" }, kindOf(packet, kind, receipt));
+    const frame = Frame.push({ ...packet, wait: "page" }, kindOf(kind, receipt));
     const answer = then(this.#cluster.send(this, to, frame), (reach) => receiptAnswer(reach, receipt));
     return answer instanceof Promise ? untilPage(answer) : answer;
   }
@@ -246,7 +247,7 @@ export class Hub implements Host, Member {
   broadcast(packet: Packet, { resource, tags, except, ...kind }: BroadcastOptions = {}): MaybePromise<Answer> {
     this.#checkBudget();
     const to: Pages = { pages: true, resource, tags, except: except?.uuid };
-    return then(this.#cluster.send(this, to, Frame.push(packet, kindOf(packet, kind))), sentAnswer);
+    return then(this.#cluster.send(this, to, Frame.push(packet, kindOf(kind))), sentAnswer);
   }
 
   /** @throws Refusal `over-budget`: more would end in out-of-memory for all */
@@ -329,10 +330,8 @@ const REACHED: Readonly<Record<Pushed, Reach>> = {
   closed: NOBODY,
 };
 
-/** Values of one key and one opcode replace each other. */
-function kindOf({ opcode }: Packet, { key, volatile }: MessageKind, receipt?: Receipt): Kind | undefined {
-  if (key === undefined && volatile === undefined && receipt === undefined) return undefined;
-  return { key: key === undefined ? undefined : `${opcode}\n${key}`, volatile, receipt };
+function kindOf({ key, volatile }: MessageKind, receipt?: Receipt): Kind | undefined {
+  return key === undefined && volatile === undefined && receipt === undefined ? undefined : { key, volatile, receipt };
 }
 
 function sentAnswer({ sent: n, held }: Reach): Answer {

@@ -199,7 +199,9 @@ export class Messages {
       this.#dispatch(spoken.packet, asked);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#refuse(error, asked);
+      // What an app refuses is an answer, and no reason to end the connection for all that it carries.
+      if (asked.opcode === "" && !asked.plain) this.#refuse(error, asked);
+      else this.#answer(refused(error.code, error.message), asked);
     }
   }
 

@@ -29,6 +29,11 @@ export class Reports {
     this.#timer ??= setTimeout(() => this.#say(this.#newest.progress), this.#saidAt + PAUSE - performance.now());
   }
 
+  /** Its last line. */
+  get last(): string {
+    return this.#newest.progress.message;
+  }
+
   /** Nothing more will come: the last is said at once. */
   end(): void {
     const { stdout, stderr } = this.#readers;

@@ -141,11 +141,17 @@ async function runJob(call: Call, client: BackendClient): Promise<number> {
 /** The job: what it says of itself, and how its command ends. */
 async function work({ command, find, killAfter }: Call, job: Job, signal: AbortSignal, onEnd: (ended: Ended) => void): Promise<void> {
   const reports = new Reports(job, find);
+  job.progress({}).then(({ status }) => {
+    if (status === "gone") complain("Nobody has that UUID: the command goes on, and nobody sees its progress.");
+  }, ignore);
   const ended = await runCommand(command, { killAfter, signal, look: (from, bytes) => reports.add(from, bytes) });
   reports.end();
   onEnd(ended);
-  if (ended.trouble !== undefined && !signal.aborted) throw new Error(ended.trouble);
+  if (ended.trouble !== undefined && !signal.aborted)
+    throw new Error(reports.last === "" ? ended.trouble : `${ended.trouble}: ${reports.last}`);
 }
+
+const ignore = (): void => {};
 
 /** Whether there is a hub, which is no reason to stop. */
 class HubWatch {

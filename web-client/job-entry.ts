@@ -72,6 +72,13 @@ export class JobEntry {
     return lost;
   }
 
+  /** Has this page a connection to the hub? */
+  connection(connected: boolean): void {
+    if (this.job.connected === connected) return;
+    this.#set({ connected });
+    if (isActive(this.job.state)) this.#raise("connection");
+  }
+
   /** What became of an abort. A packet without a name is for whoever waits: the hub could not read the name. */
   answered({ job, status, error }: CancelPacket): void {
     if (job === undefined && this.#aborts.length === 0) return;

@@ -4,7 +4,7 @@ import type { RefusedError } from "../client/index.js";
 export type JobState = "waiting" | "running" | "stopping" | EndState;
 export type EndState = "done" | "failed" | "aborted" | "lost";
 
-export type JobEventType = "progress" | "end" | "cancel";
+export type JobEventType = "progress" | "end" | "cancel" | "connection";
 
 /**
  * What a job's events bring. `progress`: something is known of it that was not; `end`: this run has ended; `cancel`: what
@@ -34,6 +34,8 @@ const TypedEventTarget = EventTarget as unknown as new () => JobEventTarget;
 /** A job of this page: what is known of its present run, or of the last one. What is not known is `undefined`. */
 export class Job extends TypedEventTarget {
   readonly state: JobState = "waiting";
+  /** False while this page has no connection to the hub: the job may go on, and what is shown of it is what was known. */
+  readonly connected: boolean = true;
   /** How much is done, of how much. */
   declare readonly at: number | undefined;
   declare readonly of: number | undefined;

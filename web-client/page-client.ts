@@ -3,6 +3,9 @@ import { CLOSE, type Packet } from "../protocol/index.js";
 import type { Job } from "./job.js";
 import { type CancelPacket, JobEntry, type JobInfo } from "./job-entry.js";
 
+/** Jobs that a page remembers: as many as the hub does (`maxJobs`), if nobody says otherwise there. */
+const MAX_JOBS = 100;
+
 /** What a page leaves behind for itself when it is reloaded. */
 export interface PageSnapshot extends Snapshot {
   /** The runs whose end was raised: that of each job's last. */
@@ -20,7 +23,7 @@ const Base = HubClient as unknown as new (...args: ConstructorParameters<typeof 
 export class PageClient extends Base {
   /**
    * The jobs of this page that run or have ended, in the order of their beginning: always the same array. An event `jobs`
-   * follows each time one has come, ended, or been forgotten by the hub.
+   * follows each time one has come or ended.
    */
   readonly jobs: readonly Job[] = [];
   readonly #list = this.jobs as Job[];
@@ -33,8 +36,10 @@ export class PageClient extends Base {
     this.addEventListener("fresh", ({ ready }) =>
       this.#lost(CLOSE.lost.code, `this page is new to the hub (${ready.reason ?? "expired"}).`),
     );
+    this.addEventListener("ready", () => this.#connection(true));
     this.addEventListener("close", ({ code, reason }) => {
       if (!this.mayResume) this.#lost(code, reason);
+      this.#connection(false);
     });
   }
 
@@ -81,6 +86,16 @@ export class PageClient extends Base {
     if (!entry.take(info)) return;
     if (!this.jobs.includes(entry.job)) this.#list.push(entry.job);
     this.#changed();
+    this.#forget();
+  }
+
+  /** The hub forgets what has ended, and does not say so: a page that lives for weeks must not remember all of it. */
+  #forget(): void {
+    const ended = this.jobs.filter(({ state }) => state !== "running" && state !== "stopping");
+    for (const job of ended.slice(0, Math.max(0, this.jobs.length - MAX_JOBS))) {
+      this.#list.splice(this.jobs.indexOf(job), 1);
+      this.#entries.delete(job.name);
+    }
   }
 
   /** All there is to know [JOB-10]; the event is the packet's own. */
@@ -93,6 +108,10 @@ export class PageClient extends Base {
   #answered(packet: CancelPacket): void {
     const { job } = packet;
     for (const entry of job === undefined ? this.#entries.values() : [this.#entry(job)]) entry.answered(packet);
+  }
+
+  #connection(connected: boolean): void {
+    for (const entry of this.#entries.values()) entry.connection(connected);
   }
 
   #lost(code: number, why: string): void {

@@ -137,10 +137,19 @@ export class SignalboxJob extends HTMLElement {
     return this.#hub;
   }
 
+  /** Of the job that is looked up in `hub`; the attribute. Default: `job`. */
+  get name(): string {
+    return this.getAttribute("name") ?? "job";
+  }
+
+  set name(name: string) {
+    this.setAttribute("name", name);
+  }
+
   /** Where the job of the attribute `name` is looked up. */
   set hub(hub: Pick<PageClient, "job"> | undefined) {
     this.#hub = hub;
-    this.job = hub?.job(this.getAttribute("name") ?? undefined);
+    this.job = hub?.job(this.name);
   }
 
   attributeChangedCallback(): void {
@@ -149,11 +158,11 @@ export class SignalboxJob extends HTMLElement {
 
   connectedCallback(): void {
     // What the page set before this module was there stands in front of the accessors.
-    for (const name of ["hub", "job"] as const) {
+    for (const name of ["name", "hub", "job"] as const) {
       const value = Object.getOwnPropertyDescriptor(this, name)?.value;
       if (value === undefined) continue;
       Reflect.deleteProperty(this, name);
-      this[name] = value;
+      Object.assign(this, { [name]: value });
     }
     this.#follow();
   }
@@ -166,7 +175,7 @@ export class SignalboxJob extends HTMLElement {
     this.#leave?.abort();
     this.#leave = new AbortController();
     const { signal } = this.#leave;
-    for (const type of ["progress", "end", "cancel"] as const) {
+    for (const type of ["progress", "end", "cancel", "connection"] as const) {
       if (this.isConnected) this.#job?.addEventListener(type, () => this.#show(), { signal });
     }
     this.#show();
@@ -183,7 +192,7 @@ export class SignalboxJob extends HTMLElement {
   }
 
   #show(): void {
-    const { state = "waiting", name = "", title = name, unanswered } = this.#job ?? {};
+    const { state = "waiting", name = this.name, title = name, unanswered } = this.#job ?? {};
     const active = state === "running" || state === "stopping";
     this.setAttribute("state", state);
     this.#title.textContent = title;
@@ -213,13 +222,21 @@ export class SignalboxJob extends HTMLElement {
   }
 
   #showWords(): void {
-    const { state = "waiting", message = "", left, ended } = this.#job ?? {};
+    const { state = "waiting", message = "", left, ended, connected = this.#job !== undefined } = this.#job ?? {};
     // Without an `ended` it is this page that lost the hub, and the message says so.
     const lost = state === "lost" && ended !== undefined;
-    const text = state === "waiting" ? "Waiting for its first report …" : lost ? "Its process is not there any more." : message;
+    const text =
+      state === "waiting"
+        ? connected
+          ? "Nothing has been reported yet."
+          : "No connection to the hub."
+        : lost
+          ? "Its process is not there any more."
+          : message;
     this.#message.textContent = text;
     this.#message.title = text;
-    this.#time.textContent = ENDS[state] ?? (state === "running" && left !== undefined ? `about ${duration(left)} left` : "");
+    const when = state === "running" && left !== undefined ? `about ${duration(left)} left` : "";
+    this.#time.textContent = ENDS[state] ?? (connected ? when : "no connection to the hub");
   }
 
   /** Who has just pressed it keeps the place: a button that is disabled or hidden would lose the focus. */

@@ -1,5 +1,5 @@
 import { quoted, Refusal } from "../../protocol/index.js";
-import type { Ended, Ending, JobInfo, Report } from "./packets.js";
+import { type Ended, type Ending, type JobInfo, type Report, sizeOf } from "./packets.js";
 import { Rate } from "./rate.js";
 
 export type JobState = JobInfo["state"];
@@ -36,6 +36,7 @@ export class Job {
   #cancellable = true;
   #ended: number | undefined;
   #result: unknown;
+  #resultSize = 0;
   #rate: Rate | undefined;
 
   /** @param started ms since 1970, another for each run of its page */
@@ -45,6 +46,16 @@ export class Job {
   ) {
     this.name = name;
     this.run = run;
+  }
+
+  /** A run that was lost goes on: what was known of it still is [JOB-7]. */
+  resume({ run, info }: Job): void {
+    if (run === undefined || run !== this.run || info.state !== "lost") return;
+    this.#at = info.at;
+    this.#of = info.of;
+    this.#message = info.message;
+    this.#title = info.title;
+    this.#cancellable = info.cancellable;
   }
 
   get state(): JobState {
@@ -89,8 +100,20 @@ export class Job {
     this.#ended = Math.max(date, this.started);
     this.#message = merged(this.#message, message);
     this.#result = result;
+    this.#resultSize = sizeOf(result);
     this.unanswered = false;
     return true;
+  }
+
+  /** Bytes of its result as JSON. */
+  get resultSize(): number {
+    return this.#resultSize;
+  }
+
+  /** Its page has had it, or never will. */
+  dropResult(): void {
+    this.#result = undefined;
+    this.#resultSize = 0;
   }
 
   /** Is a report of this connection, with this name of a run, one of this run that came too late [JOB-7]? */

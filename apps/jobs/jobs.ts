@@ -1,6 +1,6 @@
 import { done, type Packet, quoted, Refusal } from "../../protocol/index.js";
 import type { App, AppHub, Peer } from "../../server/app.js";
-import { endingOf, endWords, nameOf, progressWords, reasonOf, reportOf } from "./packets.js";
+import { endingOf, endWords, nameOf, type Over, progressWords, reasonOf, reportOf } from "./packets.js";
 import { type JobLimits, PageJobs } from "./page-jobs.js";
 import { Reporters, type Told } from "./reporters.js";
 
@@ -21,7 +21,8 @@ export function jobs(limits: JobLimits): App {
     },
     words: { progress: progressWords, end: endWords },
     called(page, message, hub) {
-      const told = message as Told;
+      const told = message as Told | Over;
+      if (told.what === "over") return reporters.over(page, told.page, told.name);
       if (told.what === "left") return pages.get(page)?.left(told.reporter, told.name, told.died);
       const list = pages.get(page) ?? begin(pages, page, hub, limits);
       return told.what === "progress" ? list.progress(told.reporter, told.report) : list.end(told.reporter, told.report);

@@ -46,9 +46,18 @@ export interface Ending extends About {
   readonly result: unknown;
 }
 
+/** What the hub of a page tells that of a backend: a run is over. */
+export interface Over {
+  readonly what: "over";
+  readonly page: string;
+  readonly name: string;
+}
+
 export const DEFAULT_NAME = "job";
 /** Characters of `message` and `title`: a line for people. */
 const MAX_TEXT = 1_000;
+/** Bytes of it as JSON: three for a character of Chinese; control characters take six. */
+const MAX_TEXT_BYTES = 4_000;
 /** Characters of a backend's name for a run: a UUID has 36. */
 const MAX_RUN = 64;
 /** Bytes of a result as JSON: it is kept for `jobKeepFor`, and 100 of them fit into one list. */
@@ -71,9 +80,14 @@ export function reportOf(packet: Packet): Report {
 export function endingOf(packet: Packet): Ending {
   const { state, result } = packet;
   if (typeof state !== "string" || !ENDINGS.includes(state)) throw wrong("state", `one of ${ENDINGS.join(", ")}`, state);
-  const size = result === undefined ? 0 : Buffer.byteLength(JSON.stringify(result));
+  const size = sizeOf(result);
   if (size > MAX_RESULT) throw wrong("result", `at most ${MAX_RESULT} bytes of JSON`, `${size} bytes`);
   return { ...aboutOf(packet), state: state as Ending["state"], message: textOf(packet, "message"), result };
+}
+
+/** Bytes of it as JSON. */
+export function sizeOf(value: unknown): number {
+  return value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
 }
 
 /** The name of a page's own job, in `cancel`. @throws Refusal `bad-message` */
@@ -90,7 +104,7 @@ export function reasonOf({ reason }: Packet): string {
   throw wrong("reason", `a string of at most ${MAX_NAME} characters`, reason);
 }
 
-/** `UUID[~JOB] [AT/OF|N%] [MESSAGE]` [JOB-3]. @throws Refusal `bad-message` */
+/** `UUID[~JOB[~RUN]] [AT/OF|N%] [MESSAGE]` [JOB-3]. @throws Refusal `bad-message` */
 export function progressWords(args: string): Packet {
   const [about, rest] = splitAbout(args);
   const [first, message] = splitWord(rest);
@@ -99,7 +113,7 @@ export function progressWords(args: string): Packet {
   return { opcode: "progress", ...about, ...amount, ...(text === "" ? undefined : { message: text }) };
 }
 
-/** `UUID[~JOB] STATE [MESSAGE]` [JOB-3]. @throws Refusal `bad-message` */
+/** `UUID[~JOB[~RUN]] STATE [MESSAGE]` [JOB-3]. @throws Refusal `bad-message` */
 export function endWords(args: string): Packet {
   const [about, rest] = splitAbout(args);
   const [state, message] = splitWord(rest);
@@ -124,8 +138,11 @@ function amountOf(packet: Packet, field: "at" | "of", fits: (value: number) => b
 function textOf(packet: Packet, field: "message" | "title"): string | null | undefined {
   const value = packet[field];
   if (value === undefined || value === null) return value;
-  if (typeof value === "string" && value.length <= MAX_TEXT) return value;
-  throw wrong(field, `a string of at most ${MAX_TEXT} characters`, typeof value === "string" ? `${value.length} characters` : value);
+  if (typeof value !== "string") throw wrong(field, "a string", value);
+  if (value.length > MAX_TEXT) throw wrong(field, `a string of at most ${MAX_TEXT} characters`, `${value.length} characters`);
+  const size = sizeOf(value);
+  if (size > MAX_TEXT_BYTES) throw wrong(field, `at most ${MAX_TEXT_BYTES} bytes of JSON`, `${size} bytes`);
+  return value;
 }
 
 function flagOf(packet: Packet, field: "cancellable"): boolean | undefined {
@@ -134,7 +151,7 @@ function flagOf(packet: Packet, field: "cancellable"): boolean | undefined {
   throw wrong(field, "true or false", value);
 }
 
-function splitAbout(args: string): [about: { uuid: string; job?: string }, rest: string] {
+function splitAbout(args: string): [about: { uuid: string; job?: string; run?: string }, rest: string] {
   const [first, rest] = splitWord(args);
   const uuid = first.slice(0, UUID_LENGTH);
   const tail = first.slice(UUID_LENGTH);
@@ -144,7 +161,8 @@ function splitAbout(args: string): [about: { uuid: string; job?: string }, rest:
       `Expected UUID or UUID~JOB behind the command, the UUID of ${UUID_LENGTH} characters, got ${quoted(first)}.`,
     );
   }
-  return [tail.length > 1 ? { uuid, job: tail.slice(1) } : { uuid }, rest];
+  const [, job = "", run] = tail.split("~");
+  return [{ uuid, ...(job === "" ? undefined : { job }), ...(run === undefined ? undefined : { run }) }, rest];
 }
 
 /** A word with a number in front of `/` or `%` is meant as an amount, even where it is a wrong one; all else is text. */

@@ -1,7 +1,7 @@
 import { type Packet, quoted, Refusal } from "../../protocol/index.js";
 import type { AppHub, Peer } from "../../server/app.js";
 import { Job } from "./job.js";
-import type { About, Ended, Ending, JobInfo, Report } from "./packets.js";
+import type { About, Ended, Ending, JobInfo, Over, Report } from "./packets.js";
 
 /** Numbers of the app: unit, default and reason of each stand in the hub's options. */
 export interface JobLimits {
@@ -19,6 +19,9 @@ export interface JobLimits {
   readonly jobKeepFor: number;
 }
 
+/** Bytes of JSON of all results of one page that are kept. */
+const MAX_RESULTS = 262_144;
+
 /** What became of a report, for the hub where it was said. */
 export type Heard = { readonly status: "sent" | "held" } | { readonly status: "cancel"; readonly reason: string };
 
@@ -35,6 +38,10 @@ class Entry {
   cancelEnd: (() => void) | undefined;
   /** It was told to stop. */
   cancelPatience: (() => void) | undefined;
+  /** Its page knows of this run. */
+  told = false;
+  /** One of its connections has died, and nothing was reported since. */
+  died = false;
 
   constructor(readonly job: Job) {}
 
@@ -85,11 +92,13 @@ export class PageJobs {
   /** A connection that has reported for this job has ended [JOB-6]. */
   left(reporter: string, name: string, died: boolean): void {
     const entry = this.#entries.get(name);
-    if (entry === undefined || entry.job.over || !entry.job.reporters.delete(reporter) || entry.job.reporters.size > 0) return;
+    if (entry === undefined || entry.job.over || !entry.job.reporters.delete(reporter)) return;
+    entry.died ||= died;
+    if (entry.job.reporters.size > 0) return;
     const { jobLostAfter, jobIdleAfter } = this.limits;
     entry.cancelEnd?.();
-    entry.cancelEnd = this.hub.clock.after(died ? jobLostAfter : jobIdleAfter, () => {
-      this.#end(entry, "lost", { message: died ? undefined : "Nothing was heard of it for long." });
+    entry.cancelEnd = this.hub.clock.after(entry.died ? jobLostAfter : jobIdleAfter, () => {
+      this.#end(entry, "lost", { message: entry.died ? undefined : "Nothing was heard of it for long." });
     });
   }
 
@@ -107,11 +116,11 @@ export class PageJobs {
     if (!job.cancellable) throw new Refusal("not-cancellable", `The job ${quoted(name)} cannot be stopped.`);
     const first = job.state === "running";
     job.cancel(reason);
-    if (first) this.#tellReporters(job);
     this.page.send({ opcode: "cancel", job: name, status: "sent" });
     if (!first) return;
-    this.#tellSoon(entry);
     entry.cancelPatience = this.hub.clock.after(this.limits.jobAnswerAfter, () => this.#unanswered(entry));
+    this.#tellSoon(entry);
+    this.#tellReporters(job);
   }
 
   /** Everything that runs and what has ended, in the order of their beginning. */
@@ -125,10 +134,12 @@ export class PageJobs {
     const now = this.hub.clock.now();
     for (const entry of this.#entries.values()) {
       entry.toldAt = now;
+      entry.told = true;
       entry.cancelUpdate?.();
       entry.cancelUpdate = undefined;
     }
-    this.page.send({ opcode: "jobs", jobs: this.list }, { key: "" });
+    // No state, though it is one: in the place of an older list it would stand in front of what came between the two.
+    this.page.send({ opcode: "jobs", jobs: this.list });
   }
 
   /** The page has ended. @returns how many of its jobs were running */
@@ -136,7 +147,9 @@ export class PageJobs {
     let running = 0;
     for (const entry of this.#entries.values()) {
       entry.clear();
-      if (!entry.job.over) running++;
+      if (entry.job.over) continue;
+      running++;
+      this.#release(entry.job);
     }
     this.#entries.clear();
     return running;
@@ -155,10 +168,21 @@ export class PageJobs {
       this.#checkRoom(name);
       return this.#newRun(name, run);
     }
-    if (!entry.job.over) return entry;
-    if (entry.job.isLate(reporter, run))
+    if (!entry.job.over) {
+      if (run === undefined || entry.job.run === undefined || run === entry.job.run) return entry;
+      this.#giveWay(entry, reporter);
+    } else if (entry.job.isLate(reporter, run))
       throw new Refusal("job-ended", `${entry.job.state}: the run of job ${quoted(name)} that this belongs to has ended.`);
-    return this.#newRun(name, run);
+    const next = this.#newRun(name, run);
+    next.job.resume(entry.job);
+    return next;
+  }
+
+  /** Another run begins: the one before is lost, unless somebody stands for it. @throws Refusal `job-running` */
+  #giveWay(entry: Entry, reporter: string): void {
+    const others = [...entry.job.reporters].some((uuid) => uuid !== reporter);
+    if (others) throw new Refusal("job-running", `Another run of job ${quoted(entry.job.name)} is going on, and its connection stands.`);
+    this.#end(entry, "lost", { message: "Another run of this job has begun." });
   }
 
   #newRun(name: string, run: string | undefined): Entry {
@@ -185,8 +209,11 @@ export class PageJobs {
     const { name, started } = entry.job;
     const before = this.#entries.get(name);
     if (before === entry) return;
-    if (before) this.#forget(before);
-    else if (this.#entries.size >= this.limits.maxJobs) this.#forget(this.#oldestEnded() as Entry);
+    if (before) {
+      // However many runs there are, the page hears of one job.
+      entry.toldAt = before.toldAt;
+      this.#forget(before);
+    } else if (this.#entries.size >= this.limits.maxJobs) this.#forget(this.#oldestEnded() as Entry);
     this.#lastStarted = started;
     this.#entries.set(name, entry);
   }
@@ -199,6 +226,7 @@ export class PageJobs {
   /** A connection reports for it: it is not lost. */
   #stands(entry: Entry, reporter: string): void {
     entry.job.reporters.add(reporter);
+    entry.died = false;
     entry.cancelEnd?.();
     entry.cancelEnd = undefined;
   }
@@ -207,11 +235,34 @@ export class PageJobs {
     const { job } = entry;
     const isLast = entry.cancelUpdate !== undefined;
     entry.clear();
-    if (isLast) this.#tell(entry);
+    // A run that its page has not heard of yet is told in one, or many short ones would be a flood.
+    if (isLast && entry.told) this.#tell(entry);
     job.end(state, said, Date.now());
     this.page.send({ opcode: "end", ...job.info });
+    this.#release(job);
+    this.#limitResults();
     this.hub.log.info("job.ended", { page: this.page.id, job: job.name, state });
     entry.cancelEnd = this.hub.clock.after(this.limits.jobKeepFor, () => this.#forget(entry));
+  }
+
+  /** Results are kept for a page that comes back, but not more of them than fit into one list: those that ended first go. */
+  #limitResults(): void {
+    const ended = [...this.#entries.values()].filter(({ job }) => job.resultSize > 0).sort((a, b) => endOf(b) - endOf(a));
+    let size = 0;
+    for (const { job } of ended) {
+      size += job.resultSize;
+      if (size > MAX_RESULTS) job.dropResult();
+    }
+  }
+
+  /** Who has reported for a run need not be watched for it any more. */
+  #release({ name, reporters }: Job): void {
+    const over: Over = { what: "over", page: this.page.uuid, name };
+    for (const uuid of reporters) {
+      const told = this.hub.call(uuid, over);
+      // A hub that cannot be reached knows one that is over, and finds out at its next report.
+      if (told instanceof Promise) told.catch(() => {});
+    }
   }
 
   #unanswered(entry: Entry): void {
@@ -222,10 +273,14 @@ export class PageJobs {
 
   #tellReporters({ name, reason, reporters }: Job): void {
     const packet: Packet = { opcode: "cancel", uuid: this.page.uuid, job: name, reason };
+    // Who cannot be reached that way hears of it with the answer to its next report.
     for (const uuid of reporters) {
-      const told = this.hub.feedback({ uuid }, packet);
-      // Who cannot be reached that way hears of it with the answer to its next report.
-      if (told instanceof Promise) told.catch(() => {});
+      try {
+        const told = this.hub.feedback({ uuid }, packet);
+        if (told instanceof Promise) told.catch(() => {});
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+      }
     }
   }
 
@@ -245,6 +300,7 @@ export class PageJobs {
   /** Newer values take the place of older ones of the same run while the page is slow [KIND-2]. */
   #tell(entry: Entry): void {
     entry.toldAt = this.hub.clock.now();
+    entry.told = true;
     const { info } = entry.job;
     if (!this.page.away) this.page.send({ opcode: "progress", ...info }, { key: `${info.started} ${info.job}` });
   }

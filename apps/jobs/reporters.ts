@@ -17,11 +17,11 @@ const HELD = new Answer("held", { held: 1 });
 
 /** The connections that report, on the hub where they are, and for which jobs: when one ends their pages are to know. */
 export class Reporters {
-  readonly #open = new Map<Peer, Map<string, About>>();
+  readonly #open = new Map<Peer, Map<string, Pick<About, "uuid" | "name">>>();
 
   /** A backend says how far it is. */
   progress(hub: AppHub, peer: Peer, report: Report): MaybePromise<Answer> {
-    this.#begin(peer, report);
+    this.#checkRoom(peer, report);
     return this.#tell(hub, peer, { what: "progress", reporter: peer.uuid, report }, report);
   }
 
@@ -40,6 +40,11 @@ export class Reporters {
     this.#open.delete(peer);
   }
 
+  /** A run has ended, or its page has: nobody is to know how its connections end. */
+  over(peer: Peer, uuid: string, name: string): void {
+    this.#open.get(peer)?.delete(keyOf(uuid, name));
+  }
+
   #tell(hub: AppHub, peer: Peer, told: Told, about: About): MaybePromise<Answer> {
     try {
       const heard = hub.call(about.uuid, told);
@@ -54,37 +59,32 @@ export class Reporters {
   }
 
   #answer(peer: Peer, { what }: Told, about: About, heard: Heard | undefined): Answer {
-    if (what === "end") this.#finish(peer, about);
+    if (heard === undefined || what === "end") this.over(peer, about.uuid, about.name);
+    else this.#begin(peer, about);
     if (heard?.status === "sent") return SENT;
     if (heard?.status === "held") return HELD;
-    if (heard?.status === "cancel") return new Answer("cancel", { reason: heard.reason });
-    this.#finish(peer, about);
-    return GONE;
+    return heard?.status === "cancel" ? new Answer("cancel", { reason: heard.reason }) : GONE;
   }
 
   #refused(peer: Peer, about: About, error: unknown): never {
-    if (error instanceof Refusal && error.code === "job-ended") this.#finish(peer, about);
+    if (error instanceof Refusal && error.code === "job-ended") this.over(peer, about.uuid, about.name);
     throw error;
   }
 
-  #begin(peer: Peer, { uuid, name, run }: About): void {
+  /** What runs is told when it is over, so this is no more than there is. */
+  #checkRoom(peer: Peer, { uuid, name }: About): void {
+    const open = this.#open.get(peer);
+    if (open === undefined || open.size < MAX_OPEN || open.has(keyOf(uuid, name))) return;
+    throw new Refusal("too-many-jobs", `Expected at most ${MAX_OPEN} running jobs of one connection, got another: ${quoted(name)}.`);
+  }
+
+  #begin(peer: Peer, { uuid, name }: About): void {
     let open = this.#open.get(peer);
     if (open === undefined) {
       open = new Map();
       this.#open.set(peer, open);
     }
-    const key = keyOf(uuid, name);
-    if (open.has(key)) return;
-    if (open.size >= MAX_OPEN)
-      throw new Refusal(
-        "too-many-jobs",
-        `Expected at most ${MAX_OPEN} jobs of one connection that have not ended, got another: ${quoted(name)}.`,
-      );
-    open.set(key, { uuid, name, run });
-  }
-
-  #finish(peer: Peer, { uuid, name }: About): void {
-    this.#open.get(peer)?.delete(keyOf(uuid, name));
+    open.set(keyOf(uuid, name), { uuid, name });
   }
 }
 

@@ -23,15 +23,16 @@
 # signalbox_open each. A script that was killed is `lost` when the programs it had started have ended, too, for they hold its
 # connection; one that is to outlive the script is started with {SIGNALBOX_FD}>&- behind it.
 
-# signalbox_open UUID [NAME]: the job begins, and the page is told. NAME, without blanks, tells several jobs of one page apart; default: job
+# signalbox_open UUID [NAME]: the job begins, and the page is told. NAME, without blanks and ~, tells several jobs of one page apart; default: job
 # Returns 0, also without a hub; 1 and a sentence on standard error where something is wrong.
 signalbox_open() {
   SIGNALBOX_REASON='' SIGNALBOX_GONE='' SIGNALBOX_FD=''
   _signalbox_over='' _signalbox_let_in='' _signalbox_complained='' _signalbox_put_off=0
   local uuid=${1-} name=${2:-job} address=${SIGNALBOX_HUB:-tcp://127.0.0.1:8097} timeout=${SIGNALBOX_TIMEOUT:-5}
-  _signalbox_about=$uuid~$name
+  # A run of its own name: what is said again over another connection is the same [JOB-7].
+  printf -v _signalbox_about '%s~%s~%x.%x.%x' "$uuid" "$name" "$$" "${EPOCHREALTIME//[!0-9]/}" "$((RANDOM * 32768 + RANDOM))"
   [[ ${#uuid} -eq 36 && $uuid != *[[:space:]]* ]] || _signalbox_fail "Expected the page's UUID of 36 characters, got \`$uuid\`." || return 1
-  [[ $name != *[[:space:]]* ]] || _signalbox_fail "Expected a name without blanks: plain words cannot say \`$name\`." || return 1
+  [[ $name != *[[:space:]~]* ]] || _signalbox_fail "Expected a name without blanks and ~: plain words cannot say \`$name\`." || return 1
   [[ $timeout =~ ^[1-9][0-9]*$ ]] || _signalbox_fail "Expected SIGNALBOX_TIMEOUT to be whole seconds, got \`$timeout\`." || return 1
   [[ $address =~ ^tcp://(\[([^]]+)\]|([^]/:[]+)):([0-9]+)(/.*)?$ ]] ||
     _signalbox_fail "Expected SIGNALBOX_HUB to be tcp://HOST:PORT, for bash can do no other, got \`$address\`." || return 1
@@ -51,8 +52,10 @@ signalbox_progress() {
   printf -v began '%(%s)T' -1
   if ((began >= _signalbox_put_off)); then
     _signalbox_line progress "$@"
-    _signalbox_ask "$((began + ${SIGNALBOX_TIMEOUT:-5}))" || rc=$?
+    # A hub that hung just now may hold the job up for a second, not for all of its patience again.
+    _signalbox_ask "$((began + (_signalbox_put_off > 0 ? 1 : ${SIGNALBOX_TIMEOUT:-5})))" || rc=$?
     case $rc in
+      0) _signalbox_put_off=0 ;;
       1) return 1 ;;
       2) _signalbox_wait_with_it "$began" ;;
     esac
@@ -140,12 +143,12 @@ _signalbox_line() {
   line="$word $_signalbox_about $text"
 }
 
-# BEGAN: no report for a while, after one that was not answered. A hub that hangs costs the job a tenth of its time, not more.
+# BEGAN: no report for a while, after one that was not answered, but not so long that the hub takes the job for lost.
 _signalbox_wait_with_it() {
   local now
   printf -v now '%(%s)T' -1
   # Whole seconds: the next one may begin at once.
-  _signalbox_put_off=$((now + 2 + 10 * (now - $1)))
+  _signalbox_put_off=$((now + ($1 < now ? 3 : 2)))
   [[ -n $_signalbox_complained ]] || echo "signalbox: $_signalbox_about goes on without its hub: $answer" >&2
   _signalbox_complained=1
 }

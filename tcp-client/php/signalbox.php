@@ -30,6 +30,9 @@ final class Job
     private const TROUBLES = ['unavailable', 'app-error', 'app-timeout', 'over-budget'];
     /** Between two attempts, s: of a report, and of an end. */
     private const PAUSE = 1.0;
+    /** Below the 5 s after which the hub takes a job without a connection for lost, together with SHORT. */
+    private const MAX_PAUSE = 3.0;
+    private const SHORT = 0.5;
     private const END_PAUSE = 0.2;
     /** A hub that hangs costs the job a tenth of its time, not more. */
     private const PAUSE_FACTOR = 10;
@@ -102,7 +105,9 @@ final class Job
         $report = ['at' => self::number($at), 'of' => self::number($of), 'message' => self::text($message)];
         $packet = ['opcode' => 'progress'] + $this->about + $this->description + self::given($report);
         try {
-            $this->ask($packet, $began + $this->timeout);
+            // A hub that hung just now may hold the job up for a moment, not for all of its patience again.
+            $this->ask($packet, $began + ($this->putOffUntil > 0 ? min($this->timeout, self::SHORT) : $this->timeout));
+            $this->putOffUntil = 0.0;
         } catch (Trouble $trouble) {
             $this->putOff($trouble, Line::now() - $began);
         } finally {
@@ -238,7 +243,7 @@ final class Job
     /** @param float $lost seconds that the attempt took */
     private function putOff(Trouble $trouble, float $lost): void
     {
-        $this->putOffUntil = Line::now() + max(self::PAUSE, self::PAUSE_FACTOR * $lost);
+        $this->putOffUntil = Line::now() + min(self::MAX_PAUSE, max(self::PAUSE, self::PAUSE_FACTOR * $lost));
         if (!$this->complained) {
             error_log("signalbox: job {$this->about['job']} goes on without its hub: {$trouble->getMessage()}");
         }

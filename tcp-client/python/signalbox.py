@@ -39,6 +39,8 @@ _DEFAULT_HUB = "tcp://127.0.0.1:8097"
 _CONNECT_TIMEOUT = 2.0  # seconds to connect and be let in
 _PAUSE = 1.0  # seconds between two attempts of a report
 _PAUSE_FACTOR = 10  # a hub that hangs costs the job a tenth of its time, not more
+_MAX_PAUSE = 3.0  # below the 5 s after which the hub takes a job without a connection for lost, together with _SHORT
+_SHORT = 0.5  # seconds that a hub which hung just now may hold the job up
 _END_PAUSE = 0.2  # seconds between two attempts of an end
 _MAX_TEXT = 1_000  # UTF-16 units that the hub takes [JOB-2]
 _MAX_PACKET = 65_536  # bytes: no report that the hub accepts is longer
@@ -184,19 +186,22 @@ class Job:
 
     def _report(self, packet: dict) -> None:
         began = time.monotonic()
-        deadline = began + self._timeout
+        # A hub that hung just now may hold the job up for a moment, not for all of its patience again.
+        deadline = began + (min(self._timeout, _SHORT) if self._put_off_until else self._timeout)
         try:
             if self._line.is_open:
                 try:
                     self._attempt(packet, deadline)
+                    self._put_off_until = 0.0
                     return
                 except _Trouble:
                     # Only this connection may have ended: a hub that was started anew is there already.
                     pass
             self._attempt(packet, deadline)
+            self._put_off_until = 0.0
         except _Trouble as trouble:
             now = time.monotonic()
-            self._put_off_until = now + max(_PAUSE, _PAUSE_FACTOR * (now - began))
+            self._put_off_until = now + min(_MAX_PAUSE, max(_PAUSE, _PAUSE_FACTOR * (now - began)))
             if not self._complained:
                 _log.warning("job %s goes on without its hub: %s", self._about["job"], trouble)
             self._complained = True

@@ -230,8 +230,7 @@ describe("16 Jobs: a job always ends", () => {
 });
 
 describe("16 Jobs: surviving the page", () => {
-  const back = (hub: JobHub, reload = false) =>
-    hub.peer({ hello: { window: 8, resume: hub.page.ready?.resume, seen: hub.page.connection.sent, ...(reload ? { reload } : {}) } });
+  const back = (hub: JobHub) => hub.peer({ hello: { window: 8, resume: hub.page.ready?.resume, seen: hub.page.connection.sent } });
 
   test("[JOB-10] for a page that is away what ended waits; when it is back it gets all of it at once", () => {
     const hub = new JobHub();
@@ -264,6 +263,7 @@ describe("16 Jobs: surviving the page", () => {
     const hub = new JobHub();
     const backend = hub.backend();
     backend.progress();
+    const pending = new JobHub().clock.pending;
     hub.page.connection.lost("lost");
     hub.clock.advance(GRACE - 1);
     assert.equal(backend.progress().status, "held");
@@ -272,7 +272,39 @@ describe("16 Jobs: surviving the page", () => {
     assert.deepEqual(backend.end(), { status: "gone" });
     assert.equal(hub.log.of("job.orphaned").length, 1);
     backend.die();
-    hub.clock.advance(1_000_000);
+    assert.equal(hub.clock.pending, pending, "no timer is left behind");
+  });
+
+  test("[JOB-10] a page that is loaded anew is told everything, also where its old connection was not seen to end", () => {
+    const hub = new JobHub();
+    hub.backend().progress({ at: 7 });
+    hub.page.read();
+    const hello = { window: 8, resume: hub.page.ready?.resume, seen: 1 };
+    const again = hub.peer({ hello: { ...hello, reload: true } });
+    assert.deepEqual(
+      again.rest.map(({ opcode }) => opcode),
+      ["jobs"],
+    );
+  });
+
+  test("[JOB-10] a list never stands in front of what came before it: on a slow line, away twice, an end comes first", () => {
+    const hub = new JobHub();
+    const backend = hub.backend();
+    backend.progress({ run: "r1", at: 9 });
+    hub.page.read();
+    let { ready } = hub.page;
+    hub.page.connection.lost("lost");
+    const slow = hub.peer({ hello: { window: 8, resume: ready?.resume, seen: 1 } });
+    slow.stuck = true;
+    ({ ready } = slow);
+    hub.page.connection.lost("lost");
+    backend.end("done", { run: "r1", result: "r1's" });
+    backend.progress({ run: "r2", at: 1 });
+    const seen = slow.rest.length + 1;
+    const back = hub.peer({ hello: { window: 8, resume: ready?.resume, seen } });
+    assert.equal(back.ready?.resumed, true);
+    const order = back.rest.map(({ opcode }) => opcode);
+    assert.ok(order.indexOf("end") < order.lastIndexOf("jobs"), order.join(" "));
   });
 
   test("[JOB-10] a page without jobs is told nothing of them", () => {
@@ -371,6 +403,126 @@ describe("16 Jobs: plain words", () => {
     const [, , late, cut] = script.texts();
     assert.match(late as string, /^next refused job-ended done/);
     assert.match(cut as string, /^next refused bad-message Expected UUID or UUID~JOB/);
+  });
+});
+
+describe("16 Jobs: nobody else is hurt", () => {
+  test("[PKT-5] a job that reports nonsense all the time is refused each time, and its connection carries the others on", () => {
+    const hub = new JobHub();
+    const [backend, script] = [hub.backend(), hub.script()];
+    backend.progress({ job: "good", at: 1 });
+    for (let n = 0; n < 100; n++) {
+      assert.equal(codeOf(backend.progress({ job: "bad", at: 41, of: 40 })), "bad-message");
+      script.say(`progress ${hub.page.uuid} 120%`);
+    }
+    assert.equal(script.texts().length, 100);
+    assert.equal(backend.progress({ job: "good", at: 2 }).status, "sent");
+  });
+
+  test("what was refused, and what is over with its page, does not count against a connection", () => {
+    const hub = new JobHub({ maxJobs: 2 });
+    const backend = hub.backend();
+    for (let n = 0; n < 2; n++) backend.progress({ job: `running ${n}` });
+    for (let n = 0; n < 10_001; n++) assert.equal(codeOf(backend.progress({ job: `refused ${n}` })), "too-many-jobs");
+    for (let n = 0; n < 5_001; n++) {
+      const page = hub.peer();
+      for (const job of ["a", "b"]) assert.equal(backend.progress({ uuid: page.uuid, job }).status, "sent");
+      page.connection.lost("lost");
+    }
+    assert.equal(backend.progress({ job: "running 0" }).status, "sent");
+  });
+
+  test("[JOB-4] however many runs a job has, its page hears ten times a second of it", () => {
+    const hub = new JobHub();
+    const backend = hub.backend();
+    for (let n = 0; n < 100; n++) {
+      backend.progress({ run: `r${n}`, at: n });
+      hub.clock.advance(10);
+    }
+    const updates = hub.page.read().filter(({ opcode }) => opcode === "progress");
+    assert.ok(updates.length <= 11, `${updates.length} updates`);
+  });
+
+  test("[JOB-5] over the hub's budget a job is stopped all the same, with its next answer", () => {
+    const hub = new JobHub({}, { limits: { maxBuffered: 1_048_576 } });
+    const backend = hub.backend();
+    backend.progress();
+    hub.page.read();
+    hub.hub.budget.used += 1_100_000;
+    assert.equal(hub.page.ask({ opcode: "cancel" }).find(({ opcode }) => opcode === "cancel")?.status, "sent");
+    assert.equal(backend.progress().status, "cancel");
+    hub.clock.advance(10_000);
+    assert.equal(hub.list()[0]?.unanswered, true);
+  });
+
+  test("[JOB-9] results of one page have a limit: the first to have ended lose theirs", () => {
+    const hub = new JobHub();
+    const backend = hub.backend();
+    for (let n = 0; n < 50; n++) {
+      backend.end("done", { job: `job ${n}`, result: "x".repeat(8_000) });
+      hub.clock.advance(1);
+    }
+    const list = hub.list();
+    assert.equal(list.length, 50);
+    const kept = list.filter(({ result }) => result !== undefined);
+    assert.equal(kept.length, 32);
+  });
+});
+
+describe("16 Jobs: runs", () => {
+  test("[JOB-7] another run takes the place of one that nobody stands for, which is lost; where somebody does it is refused", () => {
+    const hub = new JobHub();
+    const [one, two] = [hub.backend(), hub.backend()];
+    one.progress({ run: "r1", at: 5, title: "First" });
+    hub.page.say({ opcode: "cancel" });
+    assert.equal(codeOf(two.progress({ run: "r2" })), "job-running");
+    one.die();
+    hub.page.read();
+    assert.deepEqual(two.progress({ run: "r2" }), { status: "sent", n: 1 });
+    const end = hub.page.read().find(({ opcode }) => opcode === "end");
+    assert.deepEqual([end?.state, end?.title], ["lost", "First"]);
+    assert.deepEqual([hub.list()[0]?.state, hub.list()[0]?.at], ["running", undefined]);
+  });
+
+  test("[JOB-7] a run that was lost goes on where it was", () => {
+    const hub = new JobHub();
+    const backend = hub.backend();
+    backend.progress({ run: "r1", at: 5, of: 9, title: "Import", message: "five" });
+    backend.die();
+    hub.clock.advance(5_000);
+    assert.equal(hub.list()[0]?.state, "lost");
+    hub.backend().end("done", { run: "r1" });
+    const { state, at, of, title, message } = hub.list()[0] as JobInfo;
+    assert.deepEqual([state, at, of, title, message], ["done", 5, 9, "Import", "five"]);
+  });
+
+  test("[JOB-3] in words: an end that is said again over another connection, because its answer was lost, is the same end", () => {
+    const hub = new JobHub();
+    for (const status of [/^next sent 1$/, /^next refused job-ended done/]) {
+      const script = hub.script();
+      script.say(`end ${hub.page.uuid}~import~r1 done`);
+      assert.match(script.texts()[0] as string, status);
+    }
+    assert.equal(hub.page.read().length, 1);
+  });
+
+  test("[JOB-6] one connection has died, the other says quit: lost soon, unless somebody has reported since", () => {
+    for (const [reports, after] of [
+      [false, 5_000],
+      [true, 900_000],
+    ] as const) {
+      const hub = new JobHub();
+      const [one, two] = [hub.backend(), hub.backend()];
+      one.progress();
+      two.progress();
+      one.die();
+      if (reports) two.progress();
+      two.quit();
+      hub.clock.advance(after - 1);
+      assert.equal(hub.list()[0]?.state, "running");
+      hub.clock.advance(1);
+      assert.equal(hub.list()[0]?.state, "lost");
+    }
   });
 });
 

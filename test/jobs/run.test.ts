@@ -149,7 +149,7 @@ describe("signalbox run: how far the command is", LIMITS, () => {
 describe("signalbox run: how the command ends", LIMITS, () => {
   const ENDS: readonly (readonly [script: string, code: number, state: string, message: string])[] = [
     ["echo fine", 0, "done", "fine"],
-    ["echo half; exit 3", 3, "failed", "exit code 3"],
+    ["echo half; exit 3", 3, "failed", "exit code 3: half"],
     ["exit 127", 127, "failed", "exit code 127"],
     ["kill -TERM $$", 143, "failed", "ended by SIGTERM"],
     ["kill -KILL $$", 137, "failed", "ended by SIGKILL"],

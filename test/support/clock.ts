@@ -14,6 +14,11 @@ export class TestClock implements Clock {
   readonly #timers = new Set<Timer>();
   #turns: (() => void)[] = [];
 
+  /** Timers that have not gone off. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
   now(): number {
     return this.#now;
   }
