@@ -162,6 +162,23 @@ describe("web-client: the list of jobs", () => {
     assert.deepEqual(heard, ["job running", "job running, other running", "job done, other running", "other running"]);
   });
 
+  test("holds 100 at the most: what ended first is forgotten, what runs is not", async (t) => {
+    const stage = await Stage.ready(t, undefined, {}, progress());
+    for (let n = 0; n < 250; n++) stage.hear(end({ job: `job ${n}`, started: 2_000 + n }));
+    const names = stage.client.jobs.map(({ name }) => name);
+    assert.equal(names.length, 100);
+    assert.deepEqual([names[0], names[1], names.at(-1)], ["job", "job 151", "job 249"]);
+  });
+
+  test("a job that runs says so when there is no connection, and when there is one again", async (t) => {
+    const stage = await Stage.ready(t, undefined, {}, progress({ at: 11, of: 100 }), end({ job: "old", started: 900 }));
+    const heard: string[] = [];
+    for (const name of ["job", "old"])
+      stage.client.job(name).addEventListener("connection", ({ job: { name: which, connected } }) => heard.push(`${which} ${connected}`));
+    await stage.comeBack(jobs(job({ at: 12, of: 100 }), job({ job: "old", state: "done", started: 900, ended: 950 })));
+    assert.deepEqual(heard, ["job false", "job true"]);
+  });
+
   test("[JOB-10] is replaced by the packet `jobs`; a job that ran here and is forgotten there is lost", async (t) => {
     const stage = await Stage.ready(t, undefined, {}, progress({ at: 87, of: 100 }), end({ job: "old", started: 900 }));
     const [forgotten, old] = [listen(stage.client.job()), listen(stage.client.job("old"))];
