@@ -26,7 +26,8 @@ export interface Job {
    * calls that it stands for get the same promise. It settles with what became of it: `sent`; `held`, the page is away, or this
    * client has no connection and will say it with the next one; `gone`, the page has left, or no hub will have this client any
    * more; `cancel`, the signal is aborted. A job need not look at any of these. Rejects with `RefusedError` where the hub
-   * refuses it (`at` above `of`); who does not await it does not have to catch that.
+   * refuses it (`at` above `of`), with `RangeError` for what is no number; who does not await it does not have to catch that, and reads one
+   * warning of the process.
    */
   progress(report: JobReport): Promise<Outcome>;
 }
@@ -98,6 +99,7 @@ export class JobRun implements Job {
   /** On this connection the hub was told everything: what is new is enough. */
   #told = false;
   #underWay = false;
+  #warned = false;
   /** For those who called while something was under way. */
   #waiting: Answer | undefined;
   #end: Promise<Error | undefined> | undefined;
@@ -114,6 +116,8 @@ export class JobRun implements Job {
 
   progress(report: JobReport): Promise<Outcome> {
     if (this.#end !== undefined) return this.#tooLate();
+    const wrong = Object.entries(report).find(([, value]) => typeof value === "number" && !Number.isFinite(value));
+    if (wrong) return this.#wrong(new RangeError(`Expected \`${wrong[0]}\` to be a finite number, got ${wrong[1]}.`));
     for (const [field, value] of Object.entries(report)) this.#add(field, value);
     this.#due = true;
     if (!this.link.isOpen()) return Promise.resolve(this.#unheard);
@@ -121,6 +125,20 @@ export class JobRun implements Job {
     const { promise } = this.#waiting;
     this.#sayNewest();
     return promise;
+  }
+
+  /** JSON has no such numbers, and would say that nothing is known. */
+  #wrong(error: Error): Promise<never> {
+    this.#warn(error);
+    const { promise, reject } = answer();
+    reject(error);
+    return promise as Promise<never>;
+  }
+
+  /** Once: who does not await a report is to hear that it was wrong all the same. */
+  #warn({ message }: Error): void {
+    if (!this.#warned) process.emitWarning(`A report of job ${this.name} was not taken: ${message}`, "SignalboxWarning");
+    this.#warned = true;
   }
 
   /** Its page, or the end of the client, wants it to stop. */
@@ -202,7 +220,10 @@ export class JobRun implements Job {
       return;
     }
     if (error instanceof RefusedError && NOT_TAKEN.has(error.code)) this.#told = false;
-    else this.#settle(said);
+    else {
+      this.#settle(said);
+      this.#warn(error as Error);
+    }
     waiting?.reject(error);
   }
 

@@ -216,6 +216,27 @@ describe("run: what it says meanwhile", LIMITS, () => {
     assert.equal(await client.run(page.uuid, "job", work), "held");
   });
 
+  test("what is no number rejects at once, and the process is warned once of reports that nobody awaits", async (t) => {
+    const { page, client } = await world(t);
+    const warnings: string[] = [];
+    const warned = new Promise<void>((resolve) => {
+      const onWarning = ({ name, message }: Error): void => {
+        if (name !== "SignalboxWarning") return;
+        warnings.push(message);
+        resolve();
+      };
+      process.on("warning", onWarning);
+      t.after(() => process.off("warning", onWarning));
+    });
+    await client.run(page.uuid, "import", async (job) => {
+      for (const at of [Number.NaN, Number.POSITIVE_INFINITY]) void job.progress({ at, of: 40 });
+      await assert.rejects(job.progress({ at: Number.NaN }), RangeError);
+      assert.equal((await job.progress({ at: 1, of: 40 })).status, "sent");
+    });
+    await warned;
+    assert.deepEqual(warnings, ["A report of job import was not taken: Expected `at` to be a finite number, got NaN."]);
+  });
+
   test("a refused report rejects for who awaits it, nobody else, and spoils nothing", async (t) => {
     const { page, client } = await world(t);
     await client.run(page.uuid, "job", async (job) => {
