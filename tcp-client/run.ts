@@ -46,6 +46,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     process.stderr.write(`\n${USAGE}`);
     return EXIT_USAGE;
   }
+  // Standard error is the command's: what is wrong is said in a sentence of ours, and not in Node's.
+  process.removeAllListeners("warning");
   return runJob(begun.call, begun.client);
 }
 
