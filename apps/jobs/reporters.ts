@@ -34,7 +34,7 @@ export class Reporters {
   left(hub: AppHub, peer: Peer, died: boolean): void {
     for (const { uuid, name } of this.#open.get(peer)?.values() ?? []) {
       const told = hub.call(uuid, { what: "left", reporter: peer.uuid, name, died } satisfies Told);
-      // Where the page's hub cannot be reached it finds out by itself, after `jobIdleAfter`.
+      // In memory this cannot fail. A cluster that can has to say it again: until then the page takes the job for running.
       if (told instanceof Promise) told.catch(() => {});
     }
     this.#open.delete(peer);
@@ -84,7 +84,8 @@ export class Reporters {
       open = new Map();
       this.#open.set(peer, open);
     }
-    open.set(keyOf(uuid, name), { uuid, name });
+    const key = keyOf(uuid, name);
+    if (!open.has(key)) open.set(key, { uuid, name });
   }
 }
 
