@@ -5,6 +5,7 @@ export * from "./close-codes.js";
 export * from "./errors.js";
 export * from "./json-scanner.js";
 export * from "./lines.js";
+export * from "./maybe-promise.js";
 export * from "./packets.js";
 export * from "./parse.js";
 export * from "./queue.js";

@@ -11,6 +11,9 @@ export function isLoopback(address: string): boolean {
   return LOOPBACK.check(mapped ?? address, mapped === undefined && isIPv6(address) ? "ipv6" : "ipv4");
 }
 
+/** Does this socket come from this host? */
+export const isLocal = (address: string): boolean => address === "unix" || isLoopback(address);
+
 /** How many connections each address has. Loopback is exempt: every backend and proxy of this host comes from there. */
 export class AddressCounter {
   readonly #counts = new Map<string, number>();

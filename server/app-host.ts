@@ -1,5 +1,5 @@
 import type { Packet } from "../protocol/index.js";
-import type { App, AppHub, Handler, Log, Peer } from "./app.js";
+import type { App, AppHub, Change, Handler, Log, Peer } from "./app.js";
 import { shownError } from "./shown-error.js";
 
 /** One app in the hub: calls its hooks so that nothing it throws hurts anybody else. */
@@ -44,8 +44,12 @@ export class AppHost {
     this.#hook("away", peer, () => this.app.away?.(peer, this.hub));
   }
 
-  back(peer: Peer): void {
-    this.#hook("back", peer, () => this.app.back?.(peer, this.hub));
+  back(peer: Peer, reloaded: boolean): void {
+    this.#hook("back", peer, () => this.app.back?.(peer, this.hub, reloaded));
+  }
+
+  changed(changes: readonly Change[]): void {
+    this.#hook("changed", undefined, () => this.app.changed?.(changes, this.hub));
   }
 
   closed(peer: Peer, why: string): void {
@@ -64,7 +68,7 @@ export class AppHost {
   }
 
   /** A hook may be asynchronous without saying so. */
-  #hook(name: string, peer: Peer, call: () => unknown): void {
+  #hook(name: string, peer: Peer | undefined, call: () => unknown): void {
     try {
       const value = call();
       if (value instanceof Promise) value.catch((error) => this.failed(error, peer, name));

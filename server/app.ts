@@ -1,8 +1,9 @@
-import type { Answer, Packet, Tags, Target } from "../protocol/index.js";
+import type { Answer, MaybePromise, Packet, Tags, Target } from "../protocol/index.js";
 import type { Clock } from "./clock.js";
+import type { Change, Done, Entry, Query, Step } from "./cluster/table.js";
 
-/** A value, or a promise of it: what is known at once costs no promise. */
-export type MaybePromise<T> = T | Promise<T>;
+export type { MaybePromise } from "../protocol/index.js";
+export type { Change, Done, Entry, Query, Step } from "./cluster/table.js";
 
 /** Whoever is connected, as an app sees it. */
 export interface Peer {
@@ -19,10 +20,16 @@ export interface Peer {
   readonly tags: Tags;
   /** Where its socket comes from: an IP address, or `unix`. */
   readonly address: string;
+  /** Its socket comes from this host. */
+  readonly local: boolean;
   /** False for plain words and original backends: they would take a push for an answer [STD-4]. */
   readonly takesPushes: boolean;
   /** True while its connection is gone and it may return [RES-2]. */
   readonly away: boolean;
+  /** False while it does not take what it is sent: it is away, or reads too slowly. What it is sent waits. */
+  readonly writable: boolean;
+  /** Calls back once, when it is writable (again). Never where it leaves before. */
+  onceWritable(callback: () => void): void;
   /**
    * Sends it a packet without being asked.
    * @returns false where it takes no pushes or is on its way out
@@ -60,9 +67,12 @@ export interface App {
   close?(peer: Peer, why: string, hub: AppHub): void;
   /** A handler or hook of this app threw something that is no `Refusal`. It has been logged. */
   error?(error: unknown, peer: Peer | undefined, hub: AppHub): void;
-  /** Its connection is gone, and it may return; it is back, or was loaded anew and knows nothing. Between them it is `away`. */
+  /** Its connection is gone, and it may return; until it is back it is `away`. */
   away?(peer: Peer, hub: AppHub): void;
-  back?(peer: Peer, hub: AppHub): void;
+  /** @param reloaded it was loaded anew and knows nothing; said also where its connection had not been seen to end */
+  back?(peer: Peer, hub: AppHub, reloaded: boolean): void;
+  /** Something has happened in this app's table ({@link AppHub.table}), through this hub or another, and in the same order on all. */
+  changed?(changes: readonly Change[], hub: AppHub): void;
   /**
    * This app called itself, from this hub or another, where a peer with a certain UUID is ({@link AppHub.call}); what it
    * returns goes back, a thrown `Refusal` too.
@@ -98,6 +108,17 @@ export interface BroadcastOptions extends MessageKind {
   except?: Peer;
 }
 
+/**
+ * Keys with a current value, shared by all hubs of a cluster; every change is told to `changed` of the app on each of them. What a peer owns
+ * is freed when its hub is not heard of any more; when the peer itself has ended is for the app to say. The guarantees: `Cluster`.
+ * Both reject with a `Refusal` of code `unavailable` where the other hubs cannot be reached.
+ */
+export interface AppTable {
+  /** @param all nothing happens unless every step can */
+  change(steps: readonly Step[], all?: boolean): MaybePromise<readonly Done[]>;
+  read(query: Query): MaybePromise<ReadonlyMap<string, Entry>>;
+}
+
 /** What the hub does for an app. The built-in apps have nothing more. */
 export interface AppHub {
   /** The peers on the resources that carry this app, on this hub. */
@@ -114,6 +135,10 @@ export interface AppHub {
    * @throws Refusal (or rejects) where it throws one; `unavailable` where the other hubs cannot be reached
    */
   call(uuid: string, message: unknown): MaybePromise<unknown>;
+  /** What this app shares with itself on all hubs. */
+  readonly table: AppTable;
+  /** Sends one packet to these peers of this hub; it is made into bytes once. Like `peer.send` to each of them. */
+  multicast(peers: Iterable<Peer>, packet: Packet, kind?: MessageKind): void;
   /** Sends a packet to the peers meant, on whichever hub they are: `sent`, `held`, `gone`, … [NEXT-3]. */
   feedback(to: Target, packet: Packet, options?: FeedbackOptions): MaybePromise<Answer>;
   /** Sends a packet to pages, on all hubs: always `sent` [STD-5]. */

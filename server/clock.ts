@@ -2,6 +2,8 @@
 export interface Clock {
   /** Monotonic, in ms: it does not jump when somebody sets the wall clock. */
   now(): number;
+  /** The wall clock, in ms since 1970: it may jump, both ways. */
+  time(): number;
   /** Calls back once, after `ms`; the returned function cancels. */
   after(ms: number, callback: () => void): () => void;
   /** Calls back every `ms`; the returned function cancels. */
@@ -24,6 +26,7 @@ export function within(clock: Clock, ms: number, promise: Promise<unknown>): Pro
 
 export const systemClock: Clock = {
   now: () => performance.now(),
+  time: () => Date.now(),
   after(ms, callback) {
     const timer = setTimeout(callback, ms);
     return () => clearTimeout(timer);

@@ -10,6 +10,7 @@ import {
   Refusal,
   type Tags,
 } from "../protocol/index.js";
+import { isLocal } from "./address.js";
 import type { MaybePromise } from "./app.js";
 import type { Budget } from "./budget.js";
 import type { Dialect } from "./dialect.js";
@@ -129,6 +130,9 @@ export class Connection implements Speaker, Flushable {
   #reading = true;
   /** Not started yet: beyond the window, or here before `ready`. */
   readonly #inbox = new Queue<Waiting>();
+  /** Apps that wait until it takes what it is sent. */
+  readonly #onWritable: (() => void)[] = [];
+  #writableDue = false;
   readonly #messages: Messages;
   readonly #output: Output;
   #questions: Questions | undefined;
@@ -169,6 +173,14 @@ export class Connection implements Speaker, Flushable {
   /** True while its connection is gone and its page may return. */
   get away(): boolean {
     return this.#state === "held";
+  }
+
+  get local(): boolean {
+    return isLocal(this.address);
+  }
+
+  get writable(): boolean {
+    return this.#state === "open" && !this.#output.busy;
   }
 
   // ── Opening (chapter 3) ────────────────────────────────────────────────────────────────────────────────────────
@@ -338,6 +350,7 @@ export class Connection implements Speaker, Flushable {
     if (this.#state === "closed") return;
     if (this.#output.waiting) this.host.flusher.urgent(this);
     this.#pump();
+    this.#tellWritable();
   }
 
   flush(batch: Batch): void {
@@ -349,6 +362,7 @@ export class Connection implements Speaker, Flushable {
       this.#output.write(batch);
       // What it had not read may have been all that stood in the way of its next message [WIN-4].
       if (this.#inbox.length > 0) this.#pump();
+      this.#tellWritable();
     }
   }
 
@@ -417,6 +431,22 @@ export class Connection implements Speaker, Flushable {
   send(packet: Packet, kind?: Kind): boolean {
     const pushed = this.push(Frame.push(packet, kind), false);
     return pushed === "sent" || pushed === "held";
+  }
+
+  onceWritable(callback: () => void): void {
+    this.#onWritable.push(callback);
+    this.#tellWritable();
+  }
+
+  /** In a turn of its own, so that what it is sent then does not get into a write that is being made up. */
+  #tellWritable(): void {
+    if (this.#onWritable.length === 0 || this.#writableDue || !this.writable) return;
+    this.#writableDue = true;
+    this.host.clock.turn(() => {
+      this.#writableDue = false;
+      if (!this.writable) return;
+      for (const callback of this.#onWritable.splice(0)) callback();
+    });
   }
 
   /** Queues a frame it did not ask for. `bulk`: many get it, and it may wait for the next round of writes. */
@@ -532,6 +562,7 @@ export class Connection implements Speaker, Flushable {
     this.#messages.dropBuffer();
     this.#clearInbox();
     this.#questions?.abandon();
+    this.#onWritable.length = 0;
     this.host.closed(this, why);
   }
 

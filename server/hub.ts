@@ -1,11 +1,12 @@
 import { v4 as uuid } from "uuid";
-import { Answer, Fault, GONE, type Packet, Refusal, refused, type Target } from "../protocol/index.js";
+import { Answer, Fault, GONE, type Packet, Refusal, refused, type Target, then } from "../protocol/index.js";
 import type { App, AppHub, BroadcastOptions, FeedbackOptions, Log, MaybePromise, MessageKind } from "./app.js";
 import { AppHost } from "./app-host.js";
 import { Budget } from "./budget.js";
 import { type Clock, within } from "./clock.js";
 import type { Address, Called, Cluster, Member, Pages, Reach } from "./cluster/cluster.js";
 import { NOBODY } from "./cluster/cluster.js";
+import type { Change } from "./cluster/table.js";
 import { Connection, type Host, type Opening, type Pushed } from "./connection.js";
 import { Directory } from "./directory.js";
 import { Flusher } from "./flusher.js";
@@ -77,11 +78,12 @@ export class Hub implements Host, Member {
     );
   }
 
-  /** Starts the apps and joins the cluster; listeners come after. */
+  /** Joins the cluster and starts the apps, which may look at what they share at once; listeners come after. */
   async start(): Promise<void> {
     this.#cancelTick = this.clock.every(TICK, () => this.#tick());
+    const joined = this.#cluster.join(this);
+    if (joined instanceof Promise) await joined;
     for (const host of this.#hosts.values()) await host.start();
-    await this.#cluster.join(this);
   }
 
   /** Lets handlers finish, says `close` to everybody, stops the apps [END-6]. Settles within about twice `stopTimeout`. */
@@ -183,7 +185,7 @@ export class Hub implements Host, Member {
   back(peer: Connection, reload: boolean): void {
     this.log.info("peer.back", { conn: peer.id });
     // One that was loaded anew knows nothing, also where its old connection had not been seen to end.
-    if (this.#held.delete(peer) || reload) for (const host of peer.resource.hosts) host.back(peer);
+    if (this.#held.delete(peer) || reload) for (const host of peer.resource.hosts) host.back(peer, reload);
   }
 
   newSecret(peer: Connection): string {
@@ -221,6 +223,15 @@ export class Hub implements Host, Member {
     const host = peer?.resource.hosts.find(({ name }) => name === app);
     if (peer === undefined || host === undefined) return undefined;
     return then(host.called(peer, message), (value) => ({ value }));
+  }
+
+  get lease(): number {
+    return this.limits.lease;
+  }
+
+  /** The cluster tells of changes in an app's table. */
+  changed(table: string, changes: readonly Change[]): void {
+    for (const host of this.#hosts.values()) if (host.name === table) host.changed(changes);
   }
 
   // ── Delivery ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -291,6 +302,11 @@ export class Hub implements Host, Member {
         return hub.#peersOf(app);
       },
       call: (uuid, message) => then(this.#cluster.call(this, uuid, name, message), (called) => called?.value),
+      table: {
+        change: (steps, all) => this.#cluster.change(this, name, steps, all),
+        read: (query) => this.#cluster.read(this, name, query),
+      },
+      multicast: (peers, packet, kind) => void push(peers as Iterable<Connection>, Frame.push(packet, kind), true),
       feedback: (to, packet, options) => hub.feedback(to, packet, options),
       broadcast: (packet, options) => hub.broadcast(packet, options),
     };
@@ -304,7 +320,14 @@ export class Hub implements Host, Member {
 
   #tick(): void {
     const now = this.clock.now();
+    this.#renew();
     for (const peer of this.#watched) if (!peer.tick(now)) this.#watched.delete(peer);
+  }
+
+  /** A sign of life with each tick. */
+  #renew(): void {
+    const renewed = this.#cluster.renew(this);
+    if (renewed instanceof Promise) renewed.catch((error) => this.log.error("cluster.failed", shownError(error)));
   }
 
   #empty(): Promise<void> {
@@ -355,9 +378,4 @@ function receiptAnswer({ sent: n, held, dropped, deaf }: Reach, receipt: Receipt
 function settledAnswer({ counts: { delivered, merged } }: Receipt): Answer {
   if (delivered > 0) return new Answer("delivered", { n: delivered });
   return merged > 0 ? new Answer("merged") : GONE;
-}
-
-/** Goes on with a value at once, with a promise when it has settled. */
-function then<T, R>(value: MaybePromise<T>, go: (value: T) => MaybePromise<R>): MaybePromise<R> {
-  return value instanceof Promise ? value.then(go) : go(value);
 }

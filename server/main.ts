@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { createDemo } from "../apps/demo.js";
 import { jobs } from "../apps/jobs/jobs.js";
+import { locks } from "../apps/locks/locks.js";
 import { standard } from "../apps/standard.js";
+import { state } from "../apps/state/state.js";
 import type { App, Log } from "./app.js";
 import { systemClock } from "./clock.js";
 import type { Cluster } from "./cluster/cluster.js";
@@ -72,7 +74,7 @@ async function stopAll(hub: Hub, transports: readonly Transport[], reason?: stri
 }
 
 function mountAll(hub: Hub, options: Options): void {
-  const builtIn: App[] = [jobs(options), standard()];
+  const builtIn: App[] = [jobs(options), locks(options), state(options), standard()];
   const resources = new Map<string, readonly App[]>(BUILT_IN_PATHS.map((path) => [path, []]));
   if (options.demo) resources.set("/demo", [createDemo({ folder: options.demoFolder })]);
   for (const [pattern, given] of Object.entries(options.resources)) resources.set(pattern, appsOf(pattern, given));

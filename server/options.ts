@@ -32,6 +32,12 @@ export interface Limits {
   jobIdleAfter: number;
   jobAnswerAfter: number;
   jobKeepFor: number;
+  lease: number;
+  maxLocks: number;
+  maxLocksInAll: number;
+  maxKeys: number;
+  maxStateBytes: number;
+  maxWatches: number;
 }
 
 export interface Options extends Limits {
@@ -254,6 +260,48 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     unit: "ms",
     min: 1,
     about: "A job that has ended is remembered, for a page that comes back from a coffee.",
+  },
+  lease: {
+    type: "integer",
+    default: 10_000,
+    unit: "ms",
+    min: 2_000,
+    about: "What the pages of a hub hold is free for others when the hub stood still for so long. It gives a sign of life every second.",
+  },
+  maxLocks: {
+    type: "integer",
+    default: 10_000,
+    unit: "ids",
+    min: 1,
+    about: "Listed or locked by one page. Nobody scrolls through more rows.",
+  },
+  maxLocksInAll: {
+    type: "integer",
+    default: 1_000_000,
+    unit: "ids",
+    min: 1,
+    about: "Listed or locked by all pages of the hub together: 100 pages with all they may have. An id takes about 400 bytes.",
+  },
+  maxKeys: {
+    type: "integer",
+    default: 100_000,
+    unit: "keys",
+    min: 1,
+    about: "Of shared state in total: at 300 bytes each 30 MB.",
+  },
+  maxStateBytes: {
+    type: "integer",
+    default: 64 * MiB,
+    unit: "bytes",
+    min: KiB,
+    about: "Keys and values of shared state in total, as JSON. State is a summary; data belongs into the database.",
+  },
+  maxWatches: {
+    type: "integer",
+    default: 100,
+    unit: "patterns",
+    min: 1,
+    about: "Watched by one peer. A page shows a few kinds of state.",
   },
 };
 

@@ -1,6 +1,7 @@
 import type { Tags, Target } from "../../protocol/index.js";
 import type { MaybePromise } from "../app.js";
 import type { Frame } from "../frame.js";
+import type { Change, Done, Entry, Query, Step } from "./table.js";
 
 /** All pages, narrowed by path and tags, but for one peer [STD-5]. */
 export interface Pages {
@@ -47,6 +48,10 @@ export interface Member {
    * @throws Refusal (or rejects) what the app throws
    */
   call(uuid: string, app: string, message: unknown): MaybePromise<Called> | undefined;
+  /** ms without a sign of life after which what its peers own is free. */
+  readonly lease: number;
+  /** Something has happened in a table, through whichever member. Does not throw. */
+  changed(table: string, changes: readonly Change[]): void;
 }
 
 /** What a call came back with. */
@@ -67,10 +72,24 @@ export interface Called {
  * - **Call**: the member that has the UUID is called once, with a message such that JSON keeps it; what it returns comes back, and what
  *   it throws, a `Refusal` with its code and message. `undefined`: nobody has it. Calls of one member for one UUID arrive in their order.
  * - A value is returned instead of a promise where the answer is known at once.
+ *
+ * And for the tables, of which each app has one that all its hubs share; a table holds a value for each key:
+ *
+ * - **Atomic**: the steps of one `change` happen together, in their order; nobody sees anything in between, and nobody gets in between.
+ *   With `all` nothing happens unless every step can.
+ * - **Order**: every member is told of all changes of a table, its own included, in one and the same order, and of its own before `change`
+ *   settles. What `read` returns includes every change that was told before it settled, and none that is told later.
+ * - **Versions** only grow, over all keys and tables and over restarts.
+ * - **Lease**: what the peers of a member own is theirs while the member shows a sign of life (`renew`, `change` or `read`) at least every
+ *   `lease` ms. Where it has not, all of that is freed and told as `taken`. This is judged before anything else is served, and the member that
+ *   comes back is told before any of its own calls settles. The same happens when it leaves.
  */
 export interface Cluster {
   join(member: Member): MaybePromise<void>;
   leave(member: Member): MaybePromise<void>;
   send(from: Member, to: Address, frame: Frame): MaybePromise<Reach>;
   call(from: Member, uuid: string, app: string, message: unknown): MaybePromise<Called | undefined>;
+  renew(member: Member): MaybePromise<void>;
+  change(from: Member, table: string, steps: readonly Step[], all?: boolean): MaybePromise<readonly Done[]>;
+  read(from: Member, table: string, query: Query): MaybePromise<ReadonlyMap<string, Entry>>;
 }

@@ -5,7 +5,7 @@ import { lstatSync, unlinkSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { Fault, formatWords, JsonScanner, LineFramer, LineTooLong, quoted, Refusal, refused, splitWord } from "../../protocol/index.js";
-import { AddressCounter, isLoopback } from "../address.js";
+import { AddressCounter, isLocal, isLoopback } from "../address.js";
 import { within } from "../clock.js";
 import type { Connection } from "../connection.js";
 import { type Dialect, jsonDialect, originalDialect, wordsDialect } from "../dialect.js";
@@ -339,7 +339,7 @@ class TcpPeer implements Sink {
   }
 
   get #local(): boolean {
-    return this.address === "unix" || isLoopback(this.address);
+    return isLocal(this.address);
   }
 }
 

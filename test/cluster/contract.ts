@@ -3,11 +3,14 @@ import { describe, test } from "node:test";
 import { Refusal } from "../../protocol/index.js";
 import type { MaybePromise } from "../../server/app.js";
 import { type Address, type Called, type Cluster, type Member, NOBODY, type Reach } from "../../server/cluster/cluster.js";
+import type { Change } from "../../server/cluster/table.js";
 import { Frame } from "../../server/frame.js";
 
 /** A hub as the cluster sees it: owns UUIDs and pages, notes what it was given. */
 class TestMember implements Member {
   readonly given: string[] = [];
+  readonly lease = 10_000;
+  readonly told: Change[] = [];
 
   constructor(
     readonly id: string,
@@ -26,6 +29,10 @@ class TestMember implements Member {
     if (message === "refuse") throw new Refusal("no", "Not today.");
     if (message === "nothing") return { value: undefined };
     return { value: { by: this.id, message } };
+  }
+
+  changed(_table: string, changes: readonly Change[]): void {
+    this.told.push(...changes);
   }
 }
 

@@ -2,13 +2,15 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { JOB_TRANSITIONS, type JobState } from "../../apps/jobs/job.js";
 import { jobs } from "../../apps/jobs/jobs.js";
+import { locks } from "../../apps/locks/locks.js";
 import { standard } from "../../apps/standard.js";
+import { state } from "../../apps/state/state.js";
 import { CREDIT_FREE, NOT_FORWARDED, SUBPROTOCOL } from "../../protocol/index.js";
 import { type State, TRANSITIONS } from "../../server/connection.js";
 import { OPTIONS, type OptionName, resolveOptions } from "../../server/options.js";
 import { chapter, codesIn, PROTOCOL, rule, sources, table } from "./document.js";
 
-const HUB = ["protocol", "server", "apps/standard.ts", "apps/jobs"];
+const HUB = ["protocol", "server", "apps/standard.ts", "apps/jobs", "apps/keys", "apps/locks", "apps/state"];
 const OPTION_DEFAULTS = resolveOptions({});
 const CITING = ["protocol", "client", "server", "apps", "web-client", "tcp-client", "bin", "bench", "examples", "test"];
 
@@ -69,7 +71,8 @@ describe("PROTOCOL.md and the code: words", () => {
 
   test("[WORD-4] the words of chapter 8 are those of the built-in apps, and `quit`", () => {
     const words = matches(chapter(8), /^ {4}([a-z]+) .*→ {2}next (?!refused)/gm);
-    assert.deepEqual(words, [...Object.keys(standard().words ?? {}), ...Object.keys(jobs(OPTION_DEFAULTS).words ?? {}), "quit"]);
+    const apps = [standard(), jobs(OPTION_DEFAULTS), locks(OPTION_DEFAULTS), state(OPTION_DEFAULTS)];
+    assert.deepEqual(words, [...apps.flatMap((app) => Object.keys(app.words ?? {})), "quit"]);
   });
 
   test("[STD-1] what is not forwarded", () => {
@@ -132,12 +135,21 @@ describe("PROTOCOL.md and the code: the run of a job as a table", () => {
       assert.deepEqual(cells, [progress, cancel, done, failed, aborted, lost]);
     });
   }
+});
 
-  test("chapter 16 has the opcodes of the app", () => {
-    const opcodes = table("opcode", 16).map(({ opcode }) => opcode as string);
-    const said = opcodes.filter((opcode) => opcode.endsWith("C→H")).map((opcode) => codesIn(opcode)[0]);
-    assert.deepEqual(said, Object.keys(jobs(OPTION_DEFAULTS).opcodes));
-  });
+describe("PROTOCOL.md and the code: the opcodes of the apps", () => {
+  const APPS = [
+    [16, jobs(OPTION_DEFAULTS)],
+    [17, locks(OPTION_DEFAULTS)],
+    [18, state(OPTION_DEFAULTS)],
+  ] as const;
+  for (const [number, app] of APPS) {
+    test(`chapter ${number} has those of ${app.name}`, () => {
+      const opcodes = table("opcode", number).map(({ opcode }) => opcode as string);
+      const said = opcodes.filter((opcode) => opcode.endsWith("C→H")).map((opcode) => codesIn(opcode)[0]);
+      assert.deepEqual(said, Object.keys(app.opcodes));
+    });
+  }
 });
 
 describe("PROTOCOL.md and the code: the dialog as a table", () => {

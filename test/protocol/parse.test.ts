@@ -23,8 +23,11 @@ function refusalOf(text: string): Refusal | undefined {
 describe("chapter 2: what a packet is", () => {
   test("[PKT-1] any object with an opcode is a packet, with all its fields", () => {
     holds(jsonObject, indent, (fields, indent) => {
-      const packet = { ...fields, opcode: "x" };
-      assert.deepEqual(parse(JSON.stringify(packet, null, indent)), JSON.parse(JSON.stringify(packet)));
+      const text = JSON.stringify({ ...fields, opcode: "x" }, null, indent);
+      const expected = JSON.parse(text) as object;
+      // The one key that is dropped [PKT-4].
+      if (Object.hasOwn(expected, "__proto__")) Reflect.deleteProperty(expected, "__proto__");
+      assert.deepEqual(parse(text), expected);
     });
   });
 

@@ -10,6 +10,8 @@ interface Timer {
 /** A clock that a test owns: nothing happens until it is told to. */
 export class TestClock implements Clock {
   #now = 0;
+  /** What the wall clock shows beside the time that has passed since the clock was made: a test may set it, both ways. */
+  wall = Date.now();
   #order = 0;
   readonly #timers = new Set<Timer>();
   #turns: (() => void)[] = [];
@@ -21,6 +23,10 @@ export class TestClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  time(): number {
+    return this.wall + this.#now;
   }
 
   after(ms: number, callback: () => void): () => void {

@@ -27,7 +27,7 @@ export class LoopbackHub {
   readonly log = new TestLog();
   readonly hub: Hub;
 
-  constructor({ apps = [], path = "/", cluster = new MemoryCluster(), clock = new TestClock(), limits = {} }: LoopbackOptions = {}) {
+  constructor({ apps = [], path = "/", clock = new TestClock(), cluster = new MemoryCluster(clock), limits = {} }: LoopbackOptions = {}) {
     this.clock = clock;
     this.hub = new Hub({ limits: resolveOptions(limits), clock, cluster, log: this.log });
     this.hub.mount(path, [...apps, standard()]);
@@ -36,8 +36,8 @@ export class LoopbackHub {
   }
 
   /** A page or backend; with `hello` it speaks first. */
-  peer({ hello, dialect = jsonDialect, kind = "page", path = "/" }: PeerOptions = {}): LoopbackPeer {
-    return new LoopbackPeer(this, { kind, dialect, path, resource: this.hub.resources.resolve(path), address: "loop-back" }, hello);
+  peer({ hello, dialect = jsonDialect, kind = "page", path = "/", address = "loop-back" }: PeerOptions = {}): LoopbackPeer {
+    return new LoopbackPeer(this, { kind, dialect, path, resource: this.hub.resources.resolve(path), address }, hello);
   }
 }
 
@@ -46,6 +46,8 @@ interface PeerOptions {
   dialect?: Dialect;
   kind?: Opening["kind"];
   path?: string;
+  /** Where its socket comes from; default: from nowhere. */
+  address?: string;
 }
 
 const encoding: Encoding = { name: "loop-back", encode: (text) => Buffer.from(`${text}\n`), decode: (line) => String(line).slice(0, -1) };

@@ -1,0 +1,192 @@
+import { type Answer, DONE, done, GONE, type MaybePromise, Refusal, then } from "../../protocol/index.js";
+import type { App, AppHub, Change, Peer } from "../../server/app.js";
+import { Followers } from "../keys/followers.js";
+import { bare } from "../keys/names.js";
+import { giveBack, type Holdings, lock, tellPresence, unlock, view } from "./claims.js";
+import { Notices } from "./notices.js";
+import {
+  breakWords,
+  checkCount,
+  checkWords,
+  fenceOf,
+  type Holding,
+  type Ids,
+  idOf,
+  idsOf,
+  keyOf,
+  type LockLimits,
+  prefixOf,
+  sizeInAnswer,
+  spaceOf,
+  splitKey,
+} from "./packets.js";
+import { PageLocks } from "./page-locks.js";
+
+/** Bytes of one list: half of what may wait for one peer. */
+const MAX_LIST = 1_048_576;
+const MICROSECONDS = 1_000;
+
+/** Records are claimed by the pages that show or edit them, and everybody who lists them sees by whom (PROTOCOL.md, chapter 17). */
+export function locks(limits: LockLimits): App {
+  const app = new Locks(limits);
+  return {
+    name: "locks",
+    opcodes: {
+      view: (packet, peer, hub) => app.view(peer, idsOf(packet, limits), hub),
+      lock: (packet, peer, hub) => app.lock(peer, idsOf(packet, limits), hub),
+      unlock: (packet, peer, hub) => app.unlock(peer, idsOf(packet, limits), hub),
+      locks: (packet, peer, hub) => list(spaceOf(packet), peer, hub),
+      check: (packet, _peer, hub) => app.check(keyOf(spaceOf(packet), idOf(packet)), fenceOf(packet), hub),
+      break: (packet, peer, hub) => breakLock(keyOf(spaceOf(packet), idOf(packet)), peer, hub),
+    },
+    words: { locks: (space) => ({ opcode: "locks", space }), check: checkWords, break: breakWords },
+    changed: (changes, hub) => app.changed(changes, hub),
+    away: (peer, hub) => app.presence(peer, hub),
+    back: (peer, hub, reloaded) => app.back(peer, hub, reloaded),
+    close: (peer, _why, hub) => app.close(peer, hub),
+  };
+}
+
+/** The pages of this hub with what they list and hold. */
+class Locks {
+  readonly #pages = new Map<string, PageLocks>();
+  readonly #followers = new Followers();
+  #notices: Notices | undefined;
+  /** No fence that this hub has heard of is newer. */
+  #newest = 0;
+  /** Ids that its pages list or have locked, at most: what they give back counts until their next message. */
+  #count = 0;
+
+  constructor(private readonly limits: LockLimits) {}
+
+  view(peer: Peer, about: Ids, hub: AppHub): MaybePromise<Answer> {
+    const page = this.#page(peer);
+    const { space: name, ids } = about;
+    this.#checkRoom(page, page.countWith(name, ids, page.spaces.get(name)?.locking ?? []));
+    this.#list(page, about.space, new Set(about.ids));
+    return view(page, about, hub);
+  }
+
+  lock(peer: Peer, about: Ids, hub: AppHub): MaybePromise<Answer> {
+    const page = this.#page(peer);
+    const { listed = [], locking = [] } = page.spaces.get(about.space) ?? {};
+    this.#checkRoom(page, page.countWith(about.space, listed, [...locking, ...about.ids]));
+    return lock(page, about, hub);
+  }
+
+  unlock(peer: Peer, about: Ids, hub: AppHub): MaybePromise<Answer> {
+    return unlock(this.#page(peer), about, hub);
+  }
+
+  /** Is this fence the one of whoever has the lock [LOCK-8]? @throws Refusal `stale`, `bad-fence` */
+  check(key: string, fence: number, hub: AppHub): MaybePromise<Answer> {
+    return then(hub.table.read({ keys: [key] }), (entries) => {
+      const entry = entries.get(key);
+      if (entry?.version === fence) return DONE;
+      if (fence > Math.max(this.#newest, hub.clock.time() * MICROSECONDS))
+        throw new Refusal("bad-fence", `Expected \`fence\` to be one that was granted, got \`${fence}\`: newer than any.`);
+      throw new Refusal("stale", `held by ${entry === undefined ? "nobody" : (entry.value as Holding).by}`);
+    });
+  }
+
+  /** The one place where a page comes to have a lock, or has it no more. */
+  changed(changes: readonly Change[], hub: AppHub): void {
+    this.#notices ??= new Notices(hub, this.#followers);
+    const lost = new Map<PageLocks, string[]>();
+    for (const { key, entry, before, version, taken } of changes) {
+      this.#newest = Math.max(this.#newest, version);
+      const loser = before?.owner === undefined || before.owner === entry?.owner ? undefined : this.#pages.get(before.owner);
+      if (loser) {
+        loser.fences.delete(key);
+        if (taken) lost.get(loser)?.push(key) ?? lost.set(loser, [key]);
+      }
+      if (entry?.owner !== undefined) this.#pages.get(entry.owner)?.fences.set(key, entry.version);
+    }
+    for (const [page, keys] of lost) this.#lose(page, keys);
+    this.#notices.changed(changes, (owner) => (this.#pages.get(owner)?.views ?? 0) > 0);
+  }
+
+  presence(peer: Peer, hub: AppHub): unknown {
+    const page = this.#pages.get(peer.uuid);
+    return page && tellPresence(page, hub);
+  }
+
+  /** Code that was loaded anew lists nothing yet; what it holds it holds on. */
+  back(peer: Peer, hub: AppHub, reloaded: boolean): unknown {
+    const page = this.#pages.get(peer.uuid);
+    if (page === undefined) return undefined;
+    if (reloaded) {
+      for (const name of page.spaces.keys()) this.#list(page, name, new Set());
+      this.#notices?.feed.leave(peer);
+    }
+    return tellPresence(page, hub);
+  }
+
+  close(peer: Peer, hub: AppHub): unknown {
+    const page = this.#pages.get(peer.uuid);
+    if (page === undefined) return undefined;
+    page.ended = true;
+    this.#count -= page.count;
+    for (const name of [...page.spaces.keys()]) this.#list(page, name, new Set());
+    this.#notices?.feed.leave(peer);
+    return then(giveBack(page, hub), () => void this.#pages.delete(peer.uuid));
+  }
+
+  /** @throws Refusal `too-many-locks` */
+  #checkRoom(page: PageLocks, count: number): void {
+    const { maxLocks, maxLocksInAll } = this.limits;
+    checkCount(count, maxLocks);
+    const all = this.#count - page.count + count;
+    if (all > maxLocksInAll)
+      throw new Refusal("too-many-locks", `Expected at most \`maxLocksInAll\` ${maxLocksInAll} ids of all pages together, got ${all}.`);
+    this.#count = all;
+    page.count = count;
+  }
+
+  #page(peer: Peer): PageLocks {
+    let page = this.#pages.get(peer.uuid);
+    if (page === undefined) {
+      page = new PageLocks(peer);
+      this.#pages.set(peer.uuid, page);
+    }
+    return page;
+  }
+
+  /** From now on it is told of changes of these. */
+  #list(page: PageLocks, name: string, ids: ReadonlySet<string>): void {
+    const space = page.space(name);
+    for (const id of space.listed) if (!ids.has(id)) this.#followers.remove(keyOf(name, id), page.peer);
+    for (const id of ids) if (!space.listed.has(id)) this.#followers.add(keyOf(name, id), page.peer);
+    space.listed = ids;
+    const prefix = prefixOf(name);
+    this.#notices?.feed.forget(page.peer, (key) => key.startsWith(prefix));
+  }
+
+  #lose(page: PageLocks, keys: readonly string[]): void {
+    for (const key of keys) page.lose(...splitKey(key));
+    this.#notices?.lost(page.peer, keys);
+  }
+}
+
+function list(space: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
+  return then(hub.table.read({ prefixes: [prefixOf(space)] }), (entries) => {
+    const all: Holdings = { mine: bare(), held: bare() };
+    let more = entries.size;
+    let size = 0;
+    for (const [key, { owner, value, version }] of entries) {
+      const [, id] = splitKey(key);
+      size += sizeInAnswer(id);
+      if (size > MAX_LIST) return done({ ...all, more });
+      more--;
+      if (owner === peer.uuid) all.mine[id] = version;
+      else all.held[id] = value as Holding;
+    }
+    return done(all);
+  });
+}
+
+/** @throws Refusal `not-local` */
+function breakLock(key: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
+  if (peer.kind !== "backend" || !peer.local) throw new Refusal("not-local", "Expected `break` from a backend of the hub's own host.");
+  return then(hub.table.change([{ do: "break", key }]), ([made]) => (made?.ok ? DONE : GONE));
+}

@@ -1,0 +1,138 @@
+import type { Packet } from "../../protocol/index.js";
+import { then } from "../../protocol/index.js";
+import type { AppHub, Change, Entry, MaybePromise, Peer } from "../../server/app.js";
+import { Feed } from "../keys/feed.js";
+import type { Followers } from "../keys/followers.js";
+import { type Holding, splitKey } from "./packets.js";
+
+/** Ids in one packet: at 256 bytes each half of what a page may have waiting before it is told no more. */
+const IDS_A_PACKET = 128;
+
+/** What a page is told of an id, without the id. */
+type About = Omit<Packet, "opcode" | "id" | "ids">;
+
+/** Tells pages what has become of the ids they list [LOCK-5]: what changed alike in one packet, made once for all who list the same. */
+export class Notices {
+  readonly feed: Feed;
+
+  constructor(
+    private readonly hub: AppHub,
+    private readonly followers: Followers,
+  ) {
+    this.feed = new Feed(hub, (peer, changed) => this.#tellNow(peer, changed), IDS_A_PACKET);
+  }
+
+  /** @param knows is the answer of this owner going to tell it? */
+  changed(changes: readonly Change[], knows: (owner: string) => boolean): void {
+    const groups = new Groups(this.hub, this.feed);
+    for (const { key, entry, before, version } of changes) {
+      for (const peer of this.followers.of(key)) {
+        const own = entry !== undefined && entry.owner === peer.uuid;
+        if (own && (before?.owner === peer.uuid || knows(peer.uuid))) continue;
+        if (this.feed.ready(peer, key, version)) groups.add(peer, key, entry, version);
+      }
+    }
+    groups.send();
+  }
+
+  /** Its locks were taken from it: an event, which nothing newer replaces. */
+  lost(peer: Peer, keys: readonly string[]): void {
+    const bySpace = new Map<string, string[]>();
+    for (const key of keys) {
+      const [space, id] = splitKey(key);
+      listIn(bySpace, space).push(id);
+    }
+    for (const [space, ids] of bySpace) for (const some of slices(ids)) peer.send(packetOf({ space, state: "lost" }, some));
+  }
+
+  #tellNow(peer: Peer, changed: ReadonlyMap<string, number>): MaybePromise<void> {
+    return then(this.hub.table.read({ keys: [...changed.keys()] }), (entries) => {
+      const groups = new Groups(this.hub, this.feed);
+      for (const [key, version] of changed) groups.add(peer, key, entries.get(key), version);
+      groups.send();
+    });
+  }
+}
+
+interface Item {
+  readonly key: string;
+  readonly id: string;
+  readonly version: number;
+}
+
+/** Ids by what is to be said of them, and to whom. */
+class Groups {
+  readonly #groups = new Map<string, { readonly about: About; readonly items: Map<Peer, Item[]> }>();
+
+  constructor(
+    private readonly hub: AppHub,
+    private readonly feed: Feed,
+  ) {}
+
+  add(peer: Peer, key: string, entry: Entry | undefined, version: number): void {
+    const [space, id] = splitKey(key);
+    const about = aboutOf(space, entry, peer);
+    const signature = `${about.state}\n${about.since}\n${about.fence}\n${space}\n${about.by}`;
+    let group = this.#groups.get(signature);
+    if (group === undefined) {
+      group = { about, items: new Map() };
+      this.#groups.set(signature, group);
+    }
+    listIn(group.items, peer).push({ key, id, version });
+  }
+
+  /** Who lists the same is sent the same packet. */
+  send(): void {
+    for (const { about, items } of this.#groups.values()) {
+      const alike = new Map<string, { readonly items: readonly Item[]; readonly peers: Peer[] }>();
+      for (const [peer, all] of items) for (const some of slices(all)) groupIn(alike, some).push(peer);
+      for (const { items: some, peers } of alike.values()) this.#sendTo(peers, about, some);
+    }
+  }
+
+  /** What it was sent before may have been all that it takes now. */
+  #sendTo(peers: readonly Peer[], about: About, items: readonly Item[]): void {
+    const takes = (peer: Peer): boolean => peer.writable || items.every(({ key, version }) => this.feed.ready(peer, key, version));
+    this.hub.multicast(
+      peers.filter(takes),
+      packetOf(
+        about,
+        items.map(({ id }) => id),
+      ),
+    );
+  }
+}
+
+function groupIn(alike: Map<string, { readonly items: readonly Item[]; readonly peers: Peer[] }>, items: readonly Item[]): Peer[] {
+  const ids = JSON.stringify(items.map(({ id }) => id));
+  let group = alike.get(ids);
+  if (group === undefined) {
+    group = { items, peers: [] };
+    alike.set(ids, group);
+  }
+  return group.peers;
+}
+
+function aboutOf(space: string, entry: Entry | undefined, peer: Peer): About {
+  if (entry === undefined) return { space, state: "free" };
+  if (entry.owner === peer.uuid) return { space, state: "yours", fence: entry.version };
+  const { by, since, state } = entry.value as Holding;
+  return { space, state, by, since };
+}
+
+function packetOf(about: About, ids: readonly string[]): Packet {
+  return { opcode: "lock", ...(ids.length === 1 ? { id: ids[0] } : { ids }), ...about };
+}
+
+function* slices<T>(all: readonly T[]): Iterable<readonly T[]> {
+  for (let i = 0; i < all.length; i += IDS_A_PACKET) yield all.slice(i, i + IDS_A_PACKET);
+}
+
+function listIn<K, V>(lists: Map<K, V[]>, key: K): V[] {
+  let list = lists.get(key);
+  if (list === undefined) {
+    list = [];
+    lists.set(key, list);
+  }
+  return list;
+}
