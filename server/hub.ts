@@ -1,5 +1,5 @@
 import { v4 as uuid } from "uuid";
-import { Answer, Fault, GONE, type Packet, Refusal, refused, type Target, then } from "../protocol/index.js";
+import { Answer, Fault, GONE, type Packet, Refusal, refused, type Target, whenKnown } from "../protocol/index.js";
 import type { App, AppHub, BroadcastOptions, FeedbackOptions, Log, MaybePromise, MessageKind } from "./app.js";
 import { AppHost } from "./app-host.js";
 import { Budget } from "./budget.js";
@@ -222,7 +222,7 @@ export class Hub implements Host, Member {
     const peer = this.#directory.withUuid(uuid);
     const host = peer?.resource.hosts.find(({ name }) => name === app);
     if (peer === undefined || host === undefined) return undefined;
-    return then(host.called(peer, message), (value) => ({ value }));
+    return whenKnown(host.called(peer, message), (value) => ({ value }));
   }
 
   get lease(): number {
@@ -248,17 +248,17 @@ export class Hub implements Host, Member {
 
   feedback(to: Target, packet: Packet, { wait, ...kind }: FeedbackOptions = {}): MaybePromise<Answer> {
     this.#checkBudget();
-    if (!wait) return then(this.#cluster.send(this, to, Frame.push(packet, kindOf(kind))), feedbackAnswer);
+    if (!wait) return whenKnown(this.#cluster.send(this, to, Frame.push(packet, kindOf(kind))), feedbackAnswer);
     const receipt = new Receipt();
     const frame = Frame.push({ ...packet, wait: "page" }, kindOf(kind, receipt));
-    const answer = then(this.#cluster.send(this, to, frame), (reach) => receiptAnswer(reach, receipt));
+    const answer = whenKnown(this.#cluster.send(this, to, frame), (reach) => receiptAnswer(reach, receipt));
     return answer instanceof Promise ? untilPage(answer) : answer;
   }
 
   broadcast(packet: Packet, { resource, tags, except, ...kind }: BroadcastOptions = {}): MaybePromise<Answer> {
     this.#checkBudget();
     const to: Pages = { pages: true, resource, tags, except: except?.uuid };
-    return then(this.#cluster.send(this, to, Frame.push(packet, kindOf(kind))), sentAnswer);
+    return whenKnown(this.#cluster.send(this, to, Frame.push(packet, kindOf(kind))), sentAnswer);
   }
 
   /** @throws Refusal `over-budget`: more would end in out-of-memory for all */
@@ -301,7 +301,7 @@ export class Hub implements Host, Member {
       get peers() {
         return hub.#peersOf(app);
       },
-      call: (uuid, message) => then(this.#cluster.call(this, uuid, name, message), (called) => called?.value),
+      call: (uuid, message) => whenKnown(this.#cluster.call(this, uuid, name, message), (called) => called?.value),
       table: {
         change: (steps, all) => this.#cluster.change(this, name, steps, all),
         read: (query) => this.#cluster.read(this, name, query),

@@ -1,4 +1,4 @@
-import { Answer, done, type MaybePromise, Refusal, then } from "../../protocol/index.js";
+import { Answer, done, type MaybePromise, Refusal, whenKnown } from "../../protocol/index.js";
 import type { AppHub, Done, Peer, Step } from "../../server/app.js";
 import { bare, publicName } from "../keys/names.js";
 import { type Holding, heldBy, type Ids, keyOf } from "./packets.js";
@@ -17,7 +17,7 @@ export function view(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): M
   const dropped = [...space.viewing].filter((id) => !space.listed.has(id) && !space.locking.has(id));
   for (const id of space.viewing) if (!space.listed.has(id)) space.viewing.delete(id);
   page.views++;
-  return then(change(hub, [...frees(page, name, dropped), ...claims(page, name, ids, hub)]), (made) => {
+  return whenKnown(change(hub, [...frees(page, name, dropped), ...claims(page, name, ids, hub)]), (made) => {
     page.views--;
     const results = made.slice(dropped.length);
     for (const [i, id] of ids.entries()) if (results[i]?.ok) space.viewing.add(id);
@@ -29,7 +29,7 @@ export function view(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): M
 
 /** All of these or none, and nobody ever sees a part of it [LOCK-3]. @returns `refused`, with the holders, where one is held */
 export function lock(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): MaybePromise<Answer> {
-  return then(change(hub, claims(page, name, ids, hub), true), (made) => {
+  return whenKnown(change(hub, claims(page, name, ids, hub), true), (made) => {
     const { mine, held } = holdings(ids, made);
     const taken = made.findIndex(({ ok }) => !ok);
     if (taken === -1) for (const id of ids) page.space(name).locking.add(id);
@@ -44,7 +44,7 @@ export function lock(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): M
 /** Gives back what was locked; what the page's view has claimed stays its own [LOCK-4]. @throws Refusal `not-yours` */
 export function unlock(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): MaybePromise<Answer> {
   const foreign = ids.filter((id) => !page.fences.has(keyOf(name, id))).map((id) => keyOf(name, id));
-  return then(foreign.length === 0 ? undefined : hub.table.read({ keys: foreign }), (entries) => {
+  return whenKnown(foreign.length === 0 ? undefined : hub.table.read({ keys: foreign }), (entries) => {
     for (const id of ids) {
       const entry = entries?.get(keyOf(name, id));
       if (entry !== undefined && entry.owner !== page.peer.uuid)
@@ -53,7 +53,7 @@ export function unlock(page: PageLocks, { space: name, ids }: Ids, hub: AppHub):
     const space = page.spaces.get(name);
     const freed = ids.filter((id) => space?.locking.delete(id) && !space.viewing.has(id));
     page.tidy(name);
-    return then(change(hub, frees(page, name, freed)), () => done(undefined));
+    return whenKnown(change(hub, frees(page, name, freed)), () => done(undefined));
   });
 }
 
@@ -71,7 +71,7 @@ export function tellPresence(page: PageLocks, hub: AppHub): MaybePromise<unknown
   const owner = page.peer.uuid;
   const keys = [...page.fences.keys()];
   if (keys.length === 0) return undefined;
-  return then(hub.table.read({ keys }), (entries) => {
+  return whenKnown(hub.table.read({ keys }), (entries) => {
     const state = stateOf(page.peer);
     const changed = [...entries].filter(([, { value }]) => (value as Holding).state !== state);
     return change(

@@ -1,4 +1,4 @@
-import { type Answer, DONE, done, GONE, type MaybePromise, Refusal, then } from "../../protocol/index.js";
+import { type Answer, DONE, done, GONE, type MaybePromise, Refusal, whenKnown } from "../../protocol/index.js";
 import type { App, AppHub, Change, Peer } from "../../server/app.js";
 import { Followers } from "../keys/followers.js";
 import { bare } from "../keys/names.js";
@@ -80,7 +80,7 @@ class Locks {
 
   /** Is this fence the one of whoever has the lock [LOCK-8]? @throws Refusal `stale`, `bad-fence` */
   check(key: string, fence: number, hub: AppHub): MaybePromise<Answer> {
-    return then(hub.table.read({ keys: [key] }), (entries) => {
+    return whenKnown(hub.table.read({ keys: [key] }), (entries) => {
       const entry = entries.get(key);
       if (entry?.version === fence) return DONE;
       if (fence > Math.max(this.#newest, hub.clock.time() * MICROSECONDS))
@@ -129,7 +129,7 @@ class Locks {
     this.#count -= page.count;
     for (const name of [...page.spaces.keys()]) this.#list(page, name, new Set());
     this.#notices?.feed.leave(peer);
-    return then(giveBack(page, hub), () => void this.#pages.delete(peer.uuid));
+    return whenKnown(giveBack(page, hub), () => void this.#pages.delete(peer.uuid));
   }
 
   /** @throws Refusal `too-many-locks` */
@@ -169,7 +169,7 @@ class Locks {
 }
 
 function list(space: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
-  return then(hub.table.read({ prefixes: [prefixOf(space)] }), (entries) => {
+  return whenKnown(hub.table.read({ prefixes: [prefixOf(space)] }), (entries) => {
     const all: Holdings = { mine: bare(), held: bare() };
     let more = entries.size;
     let size = 0;
@@ -188,5 +188,5 @@ function list(space: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
 /** @throws Refusal `not-local` */
 function breakLock(key: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
   if (peer.kind !== "backend" || !peer.local) throw new Refusal("not-local", "Expected `break` from a backend of the hub's own host.");
-  return then(hub.table.change([{ do: "break", key }]), ([made]) => (made?.ok ? DONE : GONE));
+  return whenKnown(hub.table.change([{ do: "break", key }]), ([made]) => (made?.ok ? DONE : GONE));
 }

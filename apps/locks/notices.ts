@@ -1,5 +1,5 @@
 import type { Packet } from "../../protocol/index.js";
-import { then } from "../../protocol/index.js";
+import { whenKnown } from "../../protocol/index.js";
 import type { AppHub, Change, Entry, MaybePromise, Peer } from "../../server/app.js";
 import { Feed } from "../keys/feed.js";
 import type { Followers } from "../keys/followers.js";
@@ -46,7 +46,7 @@ export class Notices {
   }
 
   #tellNow(peer: Peer, changed: ReadonlyMap<string, number>): MaybePromise<void> {
-    return then(this.hub.table.read({ keys: [...changed.keys()] }), (entries) => {
+    return whenKnown(this.hub.table.read({ keys: [...changed.keys()] }), (entries) => {
       const groups = new Groups(this.hub, this.feed);
       for (const [key, version] of changed) groups.add(peer, key, entries.get(key), version);
       groups.send();

@@ -1,4 +1,4 @@
-import { type Answer, DONE, done, type MaybePromise, type Packet, quoted, Refusal, then } from "../../protocol/index.js";
+import { type Answer, DONE, done, type MaybePromise, type Packet, quoted, Refusal, whenKnown } from "../../protocol/index.js";
 import type { App, AppHub, Change, Done, Entry, Peer, Step } from "../../server/app.js";
 import { Feed } from "../keys/feed.js";
 import { Followers } from "../keys/followers.js";
@@ -81,7 +81,7 @@ class State {
   constructor(private readonly limits: StateLimits) {}
 
   start(hub: AppHub): MaybePromise<void> {
-    return then(hub.table.read({ prefixes: [""] }), (entries) => {
+    return whenKnown(hub.table.read({ prefixes: [""] }), (entries) => {
       for (const entry of entries.values()) this.#count(undefined, entry);
     });
   }
@@ -95,8 +95,8 @@ class State {
     const about = owned ? { by: publicName(peer), since: hub.clock.time() } : undefined;
     const kept: Kept = { ...keptOf(key, packet), ...about };
     const step: Step = { do: "set", key, by: peer.uuid, value: kept, owned, if: version };
-    return then(this.#checkRoom(key, kept, hub), () =>
-      then(hub.table.change([step]), ([made]) => {
+    return whenKnown(this.#checkRoom(key, kept, hub), () =>
+      whenKnown(hub.table.change([step]), ([made]) => {
         const entry = settled(made as Done, key, peer, version);
         if (client.ended) void this.#giveBack(peer, client, hub);
         return done({ key, version: entry?.version });
@@ -108,7 +108,7 @@ class State {
   delete(packet: Packet, peer: Peer, hub: AppHub): MaybePromise<Answer> {
     const key = ownKey(keyOf(packet), this.#client(peer));
     const version = ifOf(packet);
-    return then(hub.table.change([{ do: "delete", key, by: peer.uuid, if: version }]), ([made]) => {
+    return whenKnown(hub.table.change([{ do: "delete", key, by: peer.uuid, if: version }]), ([made]) => {
       settled(made as Done, key, peer, version);
       return DONE;
     });
@@ -167,7 +167,7 @@ class State {
     if (client === undefined) return undefined;
     client.ended = true;
     this.forget(peer);
-    return then(this.#giveBack(peer, client, hub), () => void this.#clients.delete(peer.uuid));
+    return whenKnown(this.#giveBack(peer, client, hub), () => void this.#clients.delete(peer.uuid));
   }
 
   #giveBack({ uuid: owner }: Peer, { owned }: Client, hub: AppHub): MaybePromise<unknown> {
@@ -201,7 +201,7 @@ class State {
   #checkRoom(key: string, { size }: Kept, hub: AppHub): MaybePromise<void> {
     const { maxKeys, maxStateBytes } = this.limits;
     if (this.#keys < maxKeys && this.#bytes + size <= maxStateBytes) return undefined;
-    return then(hub.table.read({ keys: [key] }), (entries) => {
+    return whenKnown(hub.table.read({ keys: [key] }), (entries) => {
       const before = entries.get(key)?.value as Kept | undefined;
       if (before === undefined && this.#keys >= maxKeys)
         throw new Refusal("too-much-state", `Expected at most \`maxKeys\` ${maxKeys} keys, got another: ${quoted(key)}.`);
@@ -214,7 +214,7 @@ class State {
   }
 
   #tellNow(peer: Peer, changed: ReadonlyMap<string, number>, hub: AppHub): MaybePromise<void> {
-    return then(hub.table.read({ keys: [...changed.keys()] }), (entries) => {
+    return whenKnown(hub.table.read({ keys: [...changed.keys()] }), (entries) => {
       for (const [key, version] of changed) peer.send(packetOf(key, entries.get(key), version));
     });
   }
@@ -239,7 +239,7 @@ function who(patterns: readonly string[], hub: AppHub): MaybePromise<Answer> {
 }
 
 function answerWith(patterns: readonly string[], hub: AppHub, about: (entry: Entry) => object | undefined): MaybePromise<Answer> {
-  return then(hub.table.read(queryOf(patterns)), (entries) => {
+  return whenKnown(hub.table.read(queryOf(patterns)), (entries) => {
     const result = bare<object>();
     let size = 0;
     for (const [key, entry] of entries) {
