@@ -90,16 +90,17 @@ class Groups {
     }
   }
 
-  /** What it was sent before may have been all that it takes now. */
   #sendTo(peers: readonly Peer[], about: About, items: readonly Item[]): void {
-    const takes = (peer: Peer): boolean => peer.writable || items.every(({ key, version }) => this.feed.ready(peer, key, version));
-    this.hub.multicast(
-      peers.filter(takes),
-      packetOf(
-        about,
-        items.map(({ id }) => id),
-      ),
-    );
+    const ready = peers.filter((peer) => this.#takes(peer, items));
+    const ids = items.map(({ id }) => id);
+    if (ready.length > 0) this.hub.multicast(ready, packetOf(about, ids));
+  }
+
+  /** What it was sent before may have been all that it takes now: then it is told of these later, of each. */
+  #takes(peer: Peer, items: readonly Item[]): boolean {
+    if (peer.writable) return true;
+    for (const { key, version } of items) this.feed.ready(peer, key, version);
+    return false;
   }
 }
 
