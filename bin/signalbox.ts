@@ -6,6 +6,7 @@ const USAGE = `signalbox, a hub between backend processes and browser pages
   signalbox [serve] [OPTIONS]           run the hub
   signalbox send feedback UUID TEXT     report to the page that has this UUID
   signalbox send broadcast TEXT         tell all pages
+  signalbox send state KEY VALUE        set a value that pages watch; locks, check, break: help send
   signalbox run --uuid UUID -- COMMAND  run a command as a job of that page
   signalbox help [serve|send|run]       more about it
   signalbox version                     which one this is

@@ -136,8 +136,13 @@ describe("signalbox send", PARALLEL, () => {
     });
 
     const WRONG: readonly (readonly [args: readonly string[], sentence: RegExp])[] = [
-      [[], /Expected `feedback` or `broadcast`\./],
-      [["nonsense"], /Expected `feedback` or `broadcast`, got `nonsense`\./],
+      [[], /Expected `feedback`, `broadcast`, .*`break` or `check`\./],
+      [["nonsense"], /Expected `feedback`, .* or `check`, got `nonsense`\./],
+      [["state"], /Expected a KEY behind `state`\./],
+      [["who"], /Expected one PATTERN behind `who`\./],
+      [["check", "books", "4711"], /Expected SPACE ID FENCE behind `check`/],
+      [["check", "books", "4711", "x"], /Expected FENCE to be an integer, got `x`\./],
+      [["break", "books", "the", "id"], /Expected SPACE ID behind `break`, each one word; a blank in it stands in quotes\./],
       [["nonsense", "broadcast", "x"], /got `nonsense`/],
       [["broadcast"], /Expected a text\./],
       [["broadcast", "--"], /Expected a text\./],
@@ -197,7 +202,7 @@ describe("signalbox send", PARALLEL, () => {
       const { hub } = await hubWithPage(t);
       const { code, stdout, stderr } = await signalbox(t, ["send", "--hub", hub, "feedback", "", "x"]);
       assert.deepEqual([code, stdout], [4, ""]);
-      assert.match(stderr, /^signalbox send: Expected exactly one of `uuid`.*\n$/);
+      assert.match(stderr, /^signalbox send: bad-message: Expected exactly one of `uuid`.*\n$/);
     });
 
     test("4: refused in the middle of standard input; the rest is sent all the same", async (t) => {
@@ -208,7 +213,7 @@ describe("signalbox send", PARALLEL, () => {
         else wire.say('{"opcode":"next","fyi":"","status":"sent","n":1}');
       });
       const finished = await signalbox(t, ["send", "--hub", url, "feedback", NOBODY, "-"], { input: "one\ntwo\nthree\n" });
-      assert.deepEqual(finished, { code: 4, stdout: "sent 1\nsent 1\n", stderr: "signalbox send: Not this one.\n" });
+      assert.deepEqual(finished, { code: 4, stdout: "sent 1\nsent 1\n", stderr: "signalbox send: no: Not this one.\n" });
     });
 
     test("[OPEN-8] the key comes from the environment alone, and is never printed", async (t) => {
@@ -222,8 +227,36 @@ describe("signalbox send", PARALLEL, () => {
       const codes = /Exit code: (.*)\n$/s.exec(USAGE)?.[1] ?? "";
       assert.deepEqual(
         codes.split(/ ·\s/).map((each) => each.split(/[ ,]/).slice(0, 2).join(" ")),
-        ["0 sent", "1 no", "2 wrong", "3 gone", "4 refused"],
+        ["0 done", "1 no", "2 wrong", "3 gone", "4 refused"],
       );
     });
+  });
+
+  test("[STATE-8] state sets and gets, who lists, delete ends", PARALLEL, async (t) => {
+    const { hub } = await hubWithPage(t);
+    const sent = (...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
+      signalbox(t, ["send", "--hub", hub, ...words]);
+    assert.match((await sent("state", "machine/7", '{"on":true}')).stdout, /^done {"key":"machine\/7","version":\d+}\n$/);
+    assert.match((await sent("state", "machine/8", "half", "way")).stdout, /^done /);
+    assert.match((await sent("state", "machine/7")).stdout, /^done {"machine\/7":{"value":{"on":true},"version":\d+}}\n$/);
+    assert.match((await sent("state", "machine/8")).stdout, /"value":"half way"/);
+    assert.equal((await sent("who", "machine/*")).stdout, "done {}\n");
+    assert.equal((await sent("delete", "machine/7")).stdout, "done\n");
+    assert.equal((await sent("state", "machine/7")).stdout, "done {}\n");
+  });
+
+  test("[LOCK-9] locks lists, check says stale with 4, break takes with 0 and finds nobody with 3", PARALLEL, async (t) => {
+    const hub = await startHub(t);
+    const editor = await join(t, page, page.url(hub));
+    const { result } = await editor.send({ opcode: "lock", space: "books", ids: ["a b"] });
+    const fence = (result as { mine: Record<string, number> }).mine["a b"];
+    const sent = (...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
+      signalbox(t, ["send", "--hub", backend.url(hub), ...words]);
+    assert.match((await sent("locks", "books")).stdout, /^done {"mine":{},"held":{"a b":{"by":"somebody",/);
+    assert.equal((await sent("check", "books", "a b", String(fence))).code, 0);
+    assert.deepEqual(await sent("break", "books", "a b"), { code: 0, stdout: "done\n", stderr: "" });
+    assert.deepEqual(await sent("break", "books", "a b"), { code: 3, stdout: "gone\n", stderr: "" });
+    const stale = await sent("check", "books", "a b", String(fence));
+    assert.deepEqual(stale, { code: 4, stdout: "", stderr: "signalbox send: stale: held by nobody\n" });
   });
 });

@@ -269,3 +269,28 @@ describe("examples: one's own page on one's own server", { skip: browserMissing(
     assert.deepEqual(errors, []);
   });
 });
+
+describe("examples: a backend that saves only what is still locked", { skip: commandMissing("php") }, () => {
+  const save = "examples/save.php";
+
+  test("[LOCK-8] save.php saves with the holder's fence and not with an older one", async (t) => {
+    const hub = await startHub(t);
+    const folder = mkdtempSync(join(tmpdir(), "signalbox-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "record.txt");
+    const page = await Page.open(t, `${hub.ws}/web`, { ident: "Anna" });
+    const lock = async (): Promise<string> => {
+      const { result } = await page.ask({ opcode: "lock", space: "books", ids: ["ä 1"] });
+      return String((result as { mine: Record<string, number> }).mine["ä 1"]);
+    };
+    const call = (fence: string, text: string) => run("php", [save, "books", "ä 1", fence, file, text, "127.0.0.1", String(hub.tcpPort)]);
+    const first = await lock();
+    assert.deepEqual(await call(first, "one"), { code: 0, stdout: "", stderr: "" });
+    await page.ask({ opcode: "unlock", space: "books", ids: ["ä 1"] });
+    const second = await lock();
+    const late = await call(first, "late");
+    assert.deepEqual([late.code, late.stderr], [4, "Not saved: held by Anna\n"]);
+    assert.equal((await call(second, "two")).code, 0);
+    assert.equal(readFileSync(file, "utf8"), "two");
+  });
+});
