@@ -434,6 +434,7 @@ export class Connection implements Speaker, Flushable {
   }
 
   onceWritable(callback: () => void): void {
+    if (this.#state === "closed") return;
     this.#onWritable.push(callback);
     this.#tellWritable();
   }
