@@ -16,11 +16,13 @@ export function view(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): M
   const space = page.space(name);
   const dropped = [...space.viewing].filter((id) => !space.listed.has(id) && !space.locking.has(id));
   for (const id of space.viewing) if (!space.listed.has(id)) space.viewing.delete(id);
+  // Before it is known: the next view may come before the answer to this one, and has to give back what this one gets.
+  for (const id of ids) space.viewing.add(id);
   page.views++;
   return whenKnown(change(hub, [...frees(page, name, dropped), ...claims(page, name, ids, hub)]), (made) => {
     page.views--;
     const results = made.slice(dropped.length);
-    for (const [i, id] of ids.entries()) if (results[i]?.ok) space.viewing.add(id);
+    for (const [i, id] of ids.entries()) if (!results[i]?.ok) space.viewing.delete(id);
     page.tidy(name);
     giveBackIfEnded(page, hub);
     return done(holdings(ids, results));

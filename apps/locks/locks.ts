@@ -116,7 +116,10 @@ class Locks {
     const page = this.#pages.get(peer.uuid);
     if (page === undefined) return undefined;
     if (reloaded) {
-      for (const name of page.spaces.keys()) this.#list(page, name, new Set());
+      for (const name of [...page.spaces.keys()]) {
+        this.#list(page, name, new Set());
+        page.tidy(name);
+      }
       this.#notices?.feed.leave(peer);
     }
     return tellPresence(page, hub);
