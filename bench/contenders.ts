@@ -1,8 +1,9 @@
 import type { Ready } from "./servers/control.js";
-import type { Client } from "./wire/client.js";
+import { type Client, OPEN_TIMEOUT } from "./wire/client.js";
 import { clientFrame, TEXT } from "./wire/client-frame.js";
 import { LineClient } from "./wire/line-client.js";
 import { type Opening, type Reading, WebSocketClient } from "./wire/websocket-client.js";
+import { within } from "./within.js";
 
 /** A program that serves. */
 export interface Program {
@@ -23,6 +24,10 @@ export interface Contender extends Program {
   broadcast(message: string): Buffer;
   /** A backend's message, as bytes; state where it has a key, which only the hub understands. */
   feedback(address: string, message: string, key?: string): Buffer;
+  /** A page that is told of each change of keys that fit the pattern; where the server keeps no state, any page. */
+  openWatcher(server: Ready, pattern: string): Promise<Client>;
+  /** A backend's change of state, as bytes; where the server keeps none, a broadcast of a packet as long as the hub's to a watching page. */
+  change(key: string, value: unknown): Buffer;
 }
 
 const NEXT = '{"opcode":"next"';
@@ -34,6 +39,12 @@ function uuidIn(text: string): string | undefined {
 }
 
 const packet = (fields: object): string => JSON.stringify(fields);
+
+/** What makes a relay's broadcast as long as what the hub tells of this change; versions have 16 digits until the year 2286. */
+function asLong(key: string, value: unknown): string {
+  const told = packet({ opcode: "state", key, value, version: 1e15 });
+  return "x".repeat(told.length - packet({ opcode: "broadcast", message: "" }).length);
+}
 
 // ── signalbox: pages say hello, backends speak JSON lines over TCP ───────────────────────────────────────────────────
 
@@ -58,7 +69,19 @@ const hub: Contender = {
   openBackend: ({ tcp = 0 }, window = BACKEND_WINDOW) => LineClient.open(tcp, packet({ opcode: "hello", resource: "/", window })),
   broadcast: (message) => clientFrame(TEXT, packet({ opcode: "broadcast", message })),
   feedback: (uuid, message, key) => Buffer.from(`${packet({ opcode: "feedback", uuid, message, key })}\n`),
+  openWatcher,
+  change: (key, value) => Buffer.from(`${packet({ opcode: "set", key, value })}\n`),
 };
+
+async function openWatcher({ ws }: Ready, pattern: string): Promise<Client> {
+  const page = await WebSocketClient.open(ws, hubOpening(1, NEXT));
+  const answered = new Promise<void>((resolve) => {
+    page.onRead = () => resolve();
+  });
+  page.write(clientFrame(TEXT, packet({ opcode: "watch", keys: [pattern] })));
+  await within(OPEN_TIMEOUT, "the answer to a watch", answered);
+  return page;
+}
 
 // ── ws: the same packets, all over WebSocket ─────────────────────────────────────────────────────────────────────────
 
@@ -80,6 +103,8 @@ const relay: Contender = {
   openBackend: ({ ws }) => WebSocketClient.open(ws, relayOpening(NEXT)),
   broadcast: (message) => clientFrame(TEXT, packet({ opcode: "broadcast", message })),
   feedback: (uuid, message, key) => clientFrame(TEXT, packet({ opcode: "feedback", uuid, message, key })),
+  openWatcher: (server) => relay.openPage(server),
+  change: (key, value) => relay.broadcast(asLong(key, value)),
 };
 
 // ── socket.io: engine.io 4 and socket.io 5 framing, `4` message, `2` event or `3` acknowledgement, and its number ────
@@ -109,6 +134,8 @@ const socketIo: Contender = {
   openBackend: ({ ws }) => WebSocketClient.open(ws, socketIoOpening(ACKNOWLEDGE_ZERO)),
   broadcast: (message) => event("broadcast", { message }),
   feedback: (uuid, message, key) => event("feedback", { uuid, message, key }),
+  openWatcher: (server) => socketIo.openPage(server),
+  change: (key, value) => socketIo.broadcast(asLong(key, value)),
 };
 
 /** Answers every line by one like the hub's, and does nothing else: what reporting costs a job in any case. */

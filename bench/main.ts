@@ -10,11 +10,13 @@ import { feedback } from "./scenarios/feedback.js";
 import { flood } from "./scenarios/flood.js";
 import { idlePages } from "./scenarios/idle-pages.js";
 import { jobs } from "./scenarios/jobs.js";
+import { state } from "./scenarios/state.js";
+import { view } from "./scenarios/view.js";
 import { within } from "./within.js";
 
-const USAGE = "npm run bench -- [--only lock-step|window|feedback|idle|deaf|flood|jobs] [--record] [--profile FOLDER]";
+const USAGE = "npm run bench -- [--only lock-step|window|feedback|idle|deaf|flood|jobs|view|state] [--record] [--profile FOLDER]";
 
-/** For all together, ms. It takes about six minutes. */
+/** For all together, ms. It takes about seven minutes. */
 const TIMEOUT = 900_000;
 const RESULTS = new URL("../../bench/RESULTS.md", import.meta.url);
 
@@ -26,6 +28,8 @@ const SCENARIOS: Readonly<Record<string, (arena: Arena) => Promise<Section>>> = 
   deaf: deafPage,
   flood,
   jobs,
+  view,
+  state,
 };
 
 interface Arguments {

@@ -1,5 +1,4 @@
-import type { Packet } from "../../protocol/index.js";
-import { whenKnown } from "../../protocol/index.js";
+import { type Packet, whenKnown } from "../../protocol/index.js";
 import type { AppHub, Change, Entry, MaybePromise, Peer } from "../../server/app.js";
 import { Feed } from "../keys/feed.js";
 import type { Followers } from "../keys/followers.js";
@@ -26,11 +25,9 @@ export class Notices {
   changed(changes: readonly Change[], knows: (owner: string) => boolean): void {
     const groups = new Groups(this.hub, this.feed);
     for (const { key, entry, before, version } of changes) {
-      for (const peer of this.followers.of(key)) {
-        const own = entry !== undefined && entry.owner === peer.uuid;
-        if (own && (before?.owner === peer.uuid || knows(peer.uuid))) continue;
-        if (this.feed.ready(peer, key, version)) groups.add(peer, key, entry, version);
-      }
+      const isSaid = ({ uuid }: Peer): boolean => entry?.owner === uuid && (before?.owner === uuid || knows(uuid));
+      const peers = [...this.followers.of(key)].filter((peer) => !isSaid(peer) && this.feed.ready(peer, key, version));
+      if (peers.length > 0) groups.add(peers, key, entry, version);
     }
     groups.send();
   }
@@ -48,7 +45,7 @@ export class Notices {
   #tellNow(peer: Peer, changed: ReadonlyMap<string, number>): MaybePromise<void> {
     return whenKnown(this.hub.table.read({ keys: [...changed.keys()] }), (entries) => {
       const groups = new Groups(this.hub, this.feed);
-      for (const [key, version] of changed) groups.add(peer, key, entries.get(key), version);
+      for (const [key, version] of changed) groups.add([peer], key, entries.get(key), version);
       groups.send();
     });
   }
@@ -69,16 +66,27 @@ class Groups {
     private readonly feed: Feed,
   ) {}
 
-  add(peer: Peer, key: string, entry: Entry | undefined, version: number): void {
+  /** Most are told the same, and what that is is made out once for all of them. */
+  add(peers: readonly Peer[], key: string, entry: Entry | undefined, version: number): void {
     const [space, id] = splitKey(key);
-    const about = aboutOf(space, entry, peer);
-    const signature = `${about.state}\n${about.since}\n${about.fence}\n${space}\n${about.by}`;
+    const item: Item = { key, id, version };
+    let others: Map<Peer, Item[]> | undefined;
+    for (const peer of peers) {
+      const owns = entry !== undefined && entry.owner === peer.uuid;
+      if (!owns) others ??= this.#itemsOf(aboutOf(space, entry));
+      const items = owns ? this.#itemsOf({ space, state: "yours", fence: entry.version }) : others;
+      listIn(items as Map<Peer, Item[]>, peer).push(item);
+    }
+  }
+
+  #itemsOf(about: About): Map<Peer, Item[]> {
+    const signature = `${about.state}\n${about.since}\n${about.fence}\n${about.space}\n${about.by}`;
     let group = this.#groups.get(signature);
     if (group === undefined) {
       group = { about, items: new Map() };
       this.#groups.set(signature, group);
     }
-    listIn(group.items, peer).push({ key, id, version });
+    return group.items;
   }
 
   /** Who lists the same is sent the same packet. */
@@ -91,12 +99,12 @@ class Groups {
   }
 
   #sendTo(peers: readonly Peer[], about: About, items: readonly Item[]): void {
-    const ready = peers.filter((peer) => this.#takes(peer, items));
+    const takers = peers.filter((peer) => this.#takes(peer, items));
     const ids = items.map(({ id }) => id);
-    if (ready.length > 0) this.hub.multicast(ready, packetOf(about, ids));
+    if (takers.length > 0) this.hub.multicast(takers, packetOf(about, ids));
   }
 
-  /** What it was sent before may have been all that it takes now: then it is told of these later, of each. */
+  /** What it was sent before may have been all that it takes now: then it is told of each of these later. */
   #takes(peer: Peer, items: readonly Item[]): boolean {
     if (peer.writable) return true;
     for (const { key, version } of items) this.feed.ready(peer, key, version);
@@ -114,9 +122,9 @@ function groupIn(alike: Map<string, { readonly items: readonly Item[]; readonly 
   return group.peers;
 }
 
-function aboutOf(space: string, entry: Entry | undefined, peer: Peer): About {
+/** What those are told whose it is not. */
+function aboutOf(space: string, entry: Entry | undefined): About {
   if (entry === undefined) return { space, state: "free" };
-  if (entry.owner === peer.uuid) return { space, state: "yours", fence: entry.version };
   const { by, since, state } = entry.value as Holding;
   return { space, state, by, since };
 }

@@ -4,7 +4,7 @@ import { within } from "../within.js";
 /** For the last answers of a round, ms. */
 const ANSWER_TIMEOUT = 30_000;
 
-/** Sends one and the same message again and again, each in a write of its own, never more than its window without an answer. */
+/** Sends the same few messages in turn, again and again, each in a write of its own, never more than its window without an answer. */
 export class Publisher {
   #sent = 0;
   #quota = 0;
@@ -13,7 +13,7 @@ export class Publisher {
 
   constructor(
     private readonly client: Client,
-    private readonly frame: Buffer,
+    private readonly messages: readonly Buffer[],
     private readonly window: number,
   ) {
     client.onRead = (_messages, answers) => this.#answered(answers);
@@ -67,8 +67,7 @@ export class Publisher {
 
   #send(credit: number): void {
     for (let left = credit; left > 0 && this.#sent < this.#quota; left--) {
-      this.#sent++;
-      this.client.write(this.frame);
+      this.client.write(this.messages[this.#sent++ % this.messages.length] as Buffer);
     }
   }
 }

@@ -43,7 +43,7 @@ async function peakOf(arena: Arena, contender: Contender, deaf: boolean): Promis
   const server = await arena.start(contender);
   const crowd = await Crowd.open(READERS, () => contender.openPage(server.ready));
   const client = await contender.openPublisher(server.ready, 1);
-  const publisher = new Publisher(client, contender.broadcast("x".repeat(MESSAGE_SIZE)), 1);
+  const publisher = new Publisher(client, [contender.broadcast("x".repeat(MESSAGE_SIZE))], 1);
   const deafClient = deaf ? await contender.openPage(server.ready) : undefined;
   deafClient?.goDeaf();
   const peak = await load(server, crowd, publisher);

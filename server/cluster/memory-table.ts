@@ -22,12 +22,12 @@ export class MemoryTable {
    * @returns for each step whether it was done; where nothing happened, whether it could have been
    */
   change(member: string, steps: readonly Step[], all: boolean, changes: Change[]): readonly Done[] {
-    const possible = all ? steps.map((step) => this.#mayDo(step)) : [];
+    const possible = all ? steps.map((step) => mayDo(step, this.#entries.get(step.key))) : [];
     if (possible.includes(false)) return steps.map(({ key }, i) => ({ ok: possible[i] as boolean, entry: this.get(key) }));
     return steps.map((step) => {
-      const ok = this.#mayDo(step);
-      if (ok) this.#do(step, member, changes);
-      return { ok, entry: this.get(step.key) };
+      const before = this.#entries.get(step.key);
+      const ok = mayDo(step, before);
+      return { ok, entry: ok ? this.#do(step, before, member, changes) : before };
     });
   }
 
@@ -44,45 +44,29 @@ export class MemoryTable {
 
   /** Frees all that a member speaks for: its lease is over, or it has left. */
   takeAll(member: string, changes: Change[]): void {
-    for (const [key, entry] of this.#entries) if (entry.owner !== undefined && entry.member === member) this.#delete(key, true, changes);
+    for (const [key, entry] of this.#entries)
+      if (entry.owner !== undefined && entry.member === member) this.#delete(key, entry, true, changes);
   }
 
-  #mayDo(step: Step): boolean {
-    const entry = this.#entries.get(step.key);
+  /** @returns what the key holds now */
+  #do(step: Step, before: Kept | undefined, member: string, changes: Change[]): Entry | undefined {
     switch (step.do) {
-      case "claim":
-        return entry === undefined || entry.owner === step.owner;
+      case "claim": {
+        const { key, value, owner } = step;
+        return before ?? this.#put(key, before, { value, version: this.nextVersion(), owner, member }, changes);
+      }
       case "amend":
-      case "free":
-        return entry !== undefined && entry.owner === step.owner;
-      case "break":
-        return entry !== undefined;
+        return this.#put(step.key, before, { ...(before as Kept), value: step.value }, changes);
+      case "set": {
+        const { key, value, by, owned } = step;
+        return this.#put(key, before, { value, version: this.nextVersion(), owner: owned ? by : undefined, member }, changes);
+      }
       default:
-        if (entry?.owner !== undefined && entry.owner !== step.by) return false;
-        return step.if === undefined || step.if === (entry?.version ?? 0);
+        return before && this.#delete(step.key, before, step.do === "break", changes);
     }
   }
 
-  #do(step: Step, member: string, changes: Change[]): void {
-    const { key } = step;
-    const before = this.#entries.get(key);
-    switch (step.do) {
-      case "claim":
-        if (before === undefined) this.#put(key, { value: step.value, version: this.nextVersion(), owner: step.owner, member }, changes);
-        break;
-      case "amend":
-        this.#put(key, { ...(before as Kept), value: step.value }, changes);
-        break;
-      case "set":
-        this.#put(key, { value: step.value, version: this.nextVersion(), owner: step.owned ? step.by : undefined, member }, changes);
-        break;
-      default:
-        if (before !== undefined) this.#delete(key, step.do === "break", changes);
-    }
-  }
-
-  #put(key: string, entry: Kept, changes: Change[]): void {
-    const before = this.#entries.get(key);
+  #put(key: string, before: Kept | undefined, entry: Kept, changes: Change[]): Entry {
     this.#entries.set(key, entry);
     if (before === undefined) {
       const group = this.#groups.get(groupOf(key));
@@ -90,10 +74,10 @@ export class MemoryTable {
       else this.#groups.set(groupOf(key), new Set([key]));
     }
     changes.push({ key, entry, before, version: entry.version, taken: false });
+    return entry;
   }
 
-  #delete(key: string, taken: boolean, changes: Change[]): void {
-    const before = this.#entries.get(key);
+  #delete(key: string, before: Kept, taken: boolean, changes: Change[]): undefined {
     this.#entries.delete(key);
     const name = groupOf(key);
     const group = this.#groups.get(name);
@@ -112,6 +96,22 @@ export class MemoryTable {
     const end = endOfGroup(prefix);
     if (end !== -1) yield* this.#groups.get(prefix.slice(0, end)) ?? [];
     else for (const [name, keys] of this.#groups) if (name.startsWith(prefix)) yield* keys;
+  }
+}
+
+/** @param entry what its key holds */
+function mayDo(step: Step, entry: Kept | undefined): boolean {
+  switch (step.do) {
+    case "claim":
+      return entry === undefined || entry.owner === step.owner;
+    case "amend":
+    case "free":
+      return entry !== undefined && entry.owner === step.owner;
+    case "break":
+      return entry !== undefined;
+    default:
+      if (entry?.owner !== undefined && entry.owner !== step.by) return false;
+      return step.if === undefined || step.if === (entry?.version ?? 0);
   }
 }
 
