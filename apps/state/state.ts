@@ -2,7 +2,8 @@ import { type Answer, DONE, done, type MaybePromise, type Packet, quoted, Refusa
 import type { App, AppHub, Change, Done, Entry, Peer, Step } from "../../server/app.js";
 import { Feed } from "../keys/feed.js";
 import { Followers } from "../keys/followers.js";
-import { bare, MAX_PUBLIC_NAME, publicName } from "../keys/names.js";
+import { publicName } from "../keys/names.js";
+import { MAX_SNAPSHOT, read, who } from "./answers.js";
 import {
   checkWatches,
   conflict,
@@ -14,25 +15,18 @@ import {
   matches,
   OWN,
   patternsOf,
-  queryOf,
   shown,
   stateWords,
   willOf,
 } from "./packets.js";
+import { Room, type RoomLimits } from "./room.js";
 
 /** Numbers of the app: unit, default and reason of each stand in the hub's options. */
-export interface StateLimits {
-  readonly maxKeys: number;
-  /** Bytes of all keys and values. */
-  readonly maxStateBytes: number;
+export interface StateLimits extends RoomLimits {
   /** Patterns that one peer watches. */
   readonly maxWatches: number;
 }
 
-/** Bytes of all values in one answer: half of what may wait for one peer. */
-const MAX_SNAPSHOT = 1_048_576;
-/** Bytes that an entry takes in an answer beside its key and value: names of fields, version, owner. */
-const BYTES_AN_ENTRY = 64 + MAX_PUBLIC_NAME;
 /** Values told in one go to a peer that was behind: with the largest of them half of what may wait for one peer. */
 const CATCH_UP = MAX_SNAPSHOT / MAX_VALUE;
 
@@ -74,15 +68,15 @@ class State {
   readonly #clients = new Map<string, Client>();
   readonly #followers = new Followers();
   #feed: Feed | undefined;
-  /** Of all keys, as far as this hub has been told. */
-  #keys = 0;
-  #bytes = 0;
+  readonly #room: Room;
 
-  constructor(private readonly limits: StateLimits) {}
+  constructor(private readonly limits: StateLimits) {
+    this.#room = new Room(limits);
+  }
 
   start(hub: AppHub): MaybePromise<void> {
     return whenKnown(hub.table.read({ prefixes: [""] }), (entries) => {
-      for (const entry of entries.values()) this.#count(undefined, entry);
+      for (const entry of entries.values()) this.#room.changed(undefined, entry);
     });
   }
 
@@ -95,7 +89,7 @@ class State {
     const about = owned ? { by: publicName(peer), since: hub.clock.time() } : undefined;
     const kept: Kept = { ...keptOf(key, packet), ...about };
     const step: Step = { do: "set", key, by: peer.uuid, value: kept, owned, if: version };
-    return whenKnown(this.#checkRoom(key, kept, hub), () =>
+    return whenKnown(this.#room.check(key, kept, hub), () =>
       whenKnown(hub.table.change([step]), ([made]) => {
         const entry = settled(made as Done, key, peer, version);
         if (client.ended) void this.#giveBack(peer, client, hub);
@@ -146,7 +140,7 @@ class State {
     this.#feed ??= new Feed(hub, (peer, changed) => this.#tellNow(peer, changed, hub), CATCH_UP);
     for (const change of changes) {
       const { key, entry, before, version } = change;
-      this.#count(before, entry);
+      this.#room.changed(before, entry);
       if (before?.owner !== undefined) this.#clients.get(before.owner)?.owned.delete(key);
       if (entry?.owner !== undefined) this.#clients.get(entry.owner)?.owned.add(key);
       const ready: Peer[] = [];
@@ -192,27 +186,6 @@ class State {
     }
   }
 
-  #count(before: Entry | undefined, entry: Entry | undefined): void {
-    this.#keys += Number(entry !== undefined) - Number(before !== undefined);
-    this.#bytes += ((entry?.value as Kept | undefined)?.size ?? 0) - ((before?.value as Kept | undefined)?.size ?? 0);
-  }
-
-  /** @throws Refusal `too-much-state` */
-  #checkRoom(key: string, { size }: Kept, hub: AppHub): MaybePromise<void> {
-    const { maxKeys, maxStateBytes } = this.limits;
-    if (this.#keys < maxKeys && this.#bytes + size <= maxStateBytes) return undefined;
-    return whenKnown(hub.table.read({ keys: [key] }), (entries) => {
-      const before = entries.get(key)?.value as Kept | undefined;
-      if (before === undefined && this.#keys >= maxKeys)
-        throw new Refusal("too-much-state", `Expected at most \`maxKeys\` ${maxKeys} keys, got another: ${quoted(key)}.`);
-      if (this.#bytes + size - (before?.size ?? 0) > maxStateBytes)
-        throw new Refusal(
-          "too-much-state",
-          `Expected at most \`maxStateBytes\` ${maxStateBytes} bytes in all keys together, ${size} more came.`,
-        );
-    });
-  }
-
   #tellNow(peer: Peer, changed: ReadonlyMap<string, number>, hub: AppHub): MaybePromise<void> {
     return whenKnown(hub.table.read({ keys: [...changed.keys()] }), (entries) => {
       for (const [key, version] of changed) peer.send(packetOf(key, entries.get(key), version));
@@ -223,38 +196,6 @@ class State {
 function packetOf(key: string, entry: Entry | undefined, version: number): Packet {
   if (entry === undefined) return { opcode: "state", key, deleted: true, version };
   return { opcode: "state", key, ...shown(entry.value as Kept, entry.version) };
-}
-
-/** What these patterns hold. @throws Refusal `too-much-state` */
-function read(patterns: readonly string[], hub: AppHub): MaybePromise<Answer> {
-  return answerWith(patterns, hub, ({ value, version }) => shown(value as Kept, version));
-}
-
-/** The keys that go with their owners: who is there [STATE-7]. @throws Refusal `too-much-state` */
-function who(patterns: readonly string[], hub: AppHub): MaybePromise<Answer> {
-  return answerWith(patterns, hub, ({ value: kept, owner }) => {
-    const { value, by, since } = kept as Kept;
-    return owner === undefined ? undefined : { by, since, value };
-  });
-}
-
-function answerWith(patterns: readonly string[], hub: AppHub, about: (entry: Entry) => object | undefined): MaybePromise<Answer> {
-  return whenKnown(hub.table.read(queryOf(patterns)), (entries) => {
-    const result = bare<object>();
-    let size = 0;
-    for (const [key, entry] of entries) {
-      const told = about(entry);
-      if (told === undefined) continue;
-      result[key] = told;
-      size += (entry.value as Kept).size + BYTES_AN_ENTRY;
-      if (size > MAX_SNAPSHOT)
-        throw new Refusal(
-          "too-much-state",
-          `Expected keys of at most ${MAX_SNAPSHOT} bytes in one answer: ask for fewer, with longer prefixes.`,
-        );
-    }
-    return done(result);
-  });
 }
 
 /** `looking/7/~` as this peer's own key. */
