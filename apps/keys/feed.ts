@@ -34,9 +34,9 @@ export class Feed {
   }
 
   /** It has been told otherwise what these keys hold. */
-  forget(peer: Peer, isTold: (key: string) => boolean): void {
+  forget(peer: Peer, isTold: (key: string, newest: number) => boolean): void {
     const behind = this.#behind.get(peer);
-    for (const key of behind?.keys() ?? []) if (isTold(key)) behind?.delete(key);
+    for (const [key, newest] of behind ?? []) if (isTold(key, newest)) behind?.delete(key);
   }
 
   /** It is gone, or knows nothing any more of what it followed. */

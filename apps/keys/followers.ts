@@ -29,6 +29,13 @@ export class Followers {
     return found ?? [];
   }
 
+  has(key: string, peer: Peer): boolean {
+    const exact = this.#exact.get(key);
+    if (exact === peer || (exact instanceof Set && exact.has(peer))) return true;
+    for (const length of this.#lengths.keys()) if (this.#prefixes.get(key.slice(0, length))?.has(peer)) return true;
+    return false;
+  }
+
   #addKey(key: string, peer: Peer): void {
     const before = this.#exact.get(key);
     if (before === undefined) this.#exact.set(key, peer);

@@ -11,8 +11,8 @@ export interface Holdings {
   readonly held: Record<string, Holding>;
 }
 
-/** The page's whole claim in this space: what it does not name is freed, what is free is claimed [LOCK-1]. */
-export function view(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): MaybePromise<Answer> {
+/** The page's whole claim in this space: what it does not name is freed, what is free is claimed [LOCK-1]. @returns what became of each claim */
+export function view(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): MaybePromise<readonly Done[]> {
   const space = page.space(name);
   const dropped = [...space.viewing].filter((id) => !space.listed.has(id) && !space.locking.has(id));
   for (const id of space.viewing) if (!space.listed.has(id)) space.viewing.delete(id);
@@ -22,10 +22,10 @@ export function view(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): M
   return whenKnown(change(hub, [...frees(page, name, dropped), ...claims(page, name, ids, hub)]), (made) => {
     page.views--;
     const results = made.slice(dropped.length);
-    for (const [i, id] of ids.entries()) if (!results[i]?.ok) space.viewing.delete(id);
+    // It may have lost what it had, for its hub had stood still, and got it anew.
+    for (const [i, id] of ids.entries()) space.viewing[results[i]?.ok ? "add" : "delete"](id);
     page.tidy(name);
-    giveBackIfEnded(page, hub);
-    return done(holdings(ids, results));
+    return whenKnown(giveBackIfEnded(page, name, ids, hub), () => results);
   });
 }
 
@@ -35,8 +35,7 @@ export function lock(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): M
     const { mine, held } = holdings(ids, made);
     const taken = made.findIndex(({ ok }) => !ok);
     if (taken === -1) for (const id of ids) page.space(name).locking.add(id);
-    giveBackIfEnded(page, hub);
-    if (taken === -1) return done({ mine, held });
+    if (taken === -1) return whenKnown(giveBackIfEnded(page, name, ids, hub), () => done({ mine, held }));
     const id = ids[taken] as string;
     const message = `${heldBy(id, held[id] as Holding)}; none of ${ids.length} was locked.`;
     return new Answer("refused", { error: { code: "locked", message }, result: { mine: {}, held } });
@@ -110,7 +109,7 @@ function change(hub: AppHub, steps: readonly Step[], all?: boolean): MaybePromis
   return steps.length === 0 ? [] : hub.table.change(steps, all);
 }
 
-/** It may have ended while it was granted something. */
-function giveBackIfEnded(page: PageLocks, hub: AppHub): void {
-  if (page.ended) void giveBack(page, hub);
+/** It may have ended while it was granted these, and its end knew nothing of them. */
+function giveBackIfEnded(page: PageLocks, space: string, ids: readonly string[], hub: AppHub): MaybePromise<unknown> {
+  return page.ended ? change(hub, frees(page, space, ids)) : undefined;
 }

@@ -2,7 +2,7 @@ import { type Answer, DONE, done, GONE, type MaybePromise, Refusal, whenKnown } 
 import type { App, AppHub, Change, Peer } from "../../server/app.js";
 import { Followers } from "../keys/followers.js";
 import { bare } from "../keys/names.js";
-import { giveBack, type Holdings, lock, tellPresence, unlock, view } from "./claims.js";
+import { giveBack, type Holdings, holdings, lock, tellPresence, unlock, view } from "./claims.js";
 import { Notices } from "./notices.js";
 import {
   breakWords,
@@ -63,8 +63,11 @@ class Locks {
     const page = this.#page(peer);
     const { space: name, ids } = about;
     this.#checkRoom(page, page.countWith(name, ids, page.spaces.get(name)?.locking ?? []));
-    this.#list(page, about.space, new Set(about.ids));
-    return view(page, about, hub);
+    this.#list(page, name, new Set(ids));
+    return whenKnown(view(page, about, hub), (made) => {
+      this.#answered(page, name, new Map(ids.map((id, i) => [keyOf(name, id), made[i]?.entry?.version ?? 0])));
+      return done(holdings(ids, made));
+    });
   }
 
   lock(peer: Peer, about: Ids, hub: AppHub): MaybePromise<Answer> {
@@ -161,8 +164,12 @@ class Locks {
     for (const id of space.listed) if (!ids.has(id)) this.#followers.remove(keyOf(name, id), page.peer);
     for (const id of ids) if (!space.listed.has(id)) this.#followers.add(keyOf(name, id), page.peer);
     space.listed = ids;
+  }
+
+  /** What stands in the answer need not be told any more, nor what is not listed any more. */
+  #answered({ peer }: PageLocks, name: string, versions: ReadonlyMap<string, number>): void {
     const prefix = prefixOf(name);
-    this.#notices?.feed.forget(page.peer, (key) => key.startsWith(prefix));
+    this.#notices?.feed.forget(peer, (key, newest) => key.startsWith(prefix) && (versions.get(key) ?? newest) >= newest);
   }
 
   #lose(page: PageLocks, keys: readonly string[]): void {

@@ -45,7 +45,8 @@ export class Notices {
   #tellNow(peer: Peer, changed: ReadonlyMap<string, number>): MaybePromise<void> {
     return whenKnown(this.hub.table.read({ keys: [...changed.keys()] }), (entries) => {
       const groups = new Groups(this.hub, this.feed);
-      for (const [key, version] of changed) groups.add([peer], key, entries.get(key), version);
+      // What it does not list any more it would take for news of a later view.
+      for (const [key, version] of changed) if (this.followers.has(key, peer)) groups.add([peer], key, entries.get(key), version);
       groups.send();
     });
   }

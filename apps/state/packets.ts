@@ -47,11 +47,6 @@ export function queryOf(patterns: readonly string[]): Query {
   };
 }
 
-/** Does one of them fit? */
-export function matches(patterns: readonly string[], key: string): boolean {
-  return patterns.some((each) => (each.endsWith("*") ? key.startsWith(each.slice(0, -1)) : each === key));
-}
-
 /** A value with what it costs. @throws Refusal `bad-message` */
 export function keptOf(key: string, { value }: Packet): Kept {
   if (value === undefined) throw wrong("`value`", "there: any JSON", value);

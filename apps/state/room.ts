@@ -12,10 +12,23 @@ export interface RoomLimits {
 export class Room {
   #keys = 0;
   #bytes = 0;
+  /** Until it has read what there is: what it was told of, which it may read as well. */
+  #early: Map<string, Entry | undefined> | undefined = new Map();
 
   constructor(private readonly limits: RoomLimits) {}
 
-  changed(before: Entry | undefined, entry: Entry | undefined): void {
+  /** @param entries all there is */
+  start(entries: ReadonlyMap<string, Entry>): void {
+    const all = new Map<string, Entry | undefined>([...entries, ...(this.#early ?? [])]);
+    this.#early = undefined;
+    for (const [key, entry] of all) this.changed(key, undefined, entry);
+  }
+
+  changed(key: string, before: Entry | undefined, entry: Entry | undefined): void {
+    if (this.#early) {
+      this.#early.set(key, entry);
+      return;
+    }
     this.#keys += Number(entry !== undefined) - Number(before !== undefined);
     this.#bytes += sizeOf(entry) - sizeOf(before);
   }

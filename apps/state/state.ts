@@ -3,7 +3,7 @@ import type { App, AppHub, Change, Done, Entry, Peer, Step } from "../../server/
 import { Feed } from "../keys/feed.js";
 import { Followers } from "../keys/followers.js";
 import { publicName } from "../keys/names.js";
-import { MAX_SNAPSHOT, read, who } from "./answers.js";
+import { MAX_SNAPSHOT, read, snapshotOf, who } from "./answers.js";
 import {
   checkWatches,
   conflict,
@@ -12,9 +12,9 @@ import {
   keptOf,
   keyOf,
   MAX_VALUE,
-  matches,
   OWN,
   patternsOf,
+  queryOf,
   shown,
   stateWords,
   willOf,
@@ -57,7 +57,8 @@ export function state(limits: StateLimits): App {
 
 /** A peer of this hub with what it watches, and what goes with it. */
 class Client {
-  readonly watches = new Set<string>();
+  /** What it watches, with the newest `watch` that named it. */
+  readonly watches = new Map<string, readonly string[]>();
   readonly owned = new Set<string>();
   /** Its name in keys of its own: as good as any, and no way to reach it. */
   readonly ownName = Math.random().toString(36).slice(2, 10);
@@ -75,9 +76,7 @@ class State {
   }
 
   start(hub: AppHub): MaybePromise<void> {
-    return whenKnown(hub.table.read({ prefixes: [""] }), (entries) => {
-      for (const entry of entries.values()) this.#room.changed(undefined, entry);
-    });
+    return whenKnown(hub.table.read({ prefixes: [""] }), (entries) => this.#room.start(entries));
   }
 
   /** @throws Refusal `bad-message`, `conflict`, `not-yours`, `too-much-state` */
@@ -92,8 +91,9 @@ class State {
     return whenKnown(this.#room.check(key, kept, hub), () =>
       whenKnown(hub.table.change([step]), ([made]) => {
         const entry = settled(made as Done, key, peer, version);
-        if (client.ended) void this.#giveBack(peer, client, hub);
-        return done({ key, version: entry?.version });
+        // It may have ended meanwhile, and its end knew nothing of this key.
+        const tooLate = client.ended && owned ? hub.table.change([{ do: "free", key, owner: peer.uuid }]) : undefined;
+        return whenKnown(tooLate, () => done({ key, version: entry?.version }));
       }),
     );
   }
@@ -114,14 +114,21 @@ class State {
     const { watches } = this.#client(peer);
     const added = patterns.filter((each) => !watches.has(each));
     checkWatches(watches.size + added.length, this.limits.maxWatches);
-    this.#follow(added, peer);
-    this.#feed?.forget(peer, (key) => matches(patterns, key));
+    this.#follow(patterns, added, peer);
     const undo = (error: unknown): never => {
-      this.unwatch(added, peer);
+      // What a later one has named, maybe of code that was loaded anew, is not this one's to undo.
+      this.unwatch(
+        added.filter((each) => watches.get(each) === patterns),
+        peer,
+      );
       throw error;
     };
     try {
-      const answer = read(patterns, hub);
+      const answer = whenKnown(hub.table.read(queryOf(patterns)), (entries) => {
+        const snapshot = snapshotOf(entries);
+        this.#feed?.forget(peer, (key, newest) => (entries.get(key)?.version ?? 0) >= newest);
+        return snapshot;
+      });
       return answer instanceof Promise ? answer.catch(undo) : answer;
     } catch (error) {
       return undo(error);
@@ -131,8 +138,7 @@ class State {
   unwatch(patterns: readonly string[], peer: Peer): Answer {
     const watches = this.#clients.get(peer.uuid)?.watches;
     for (const each of patterns) if (watches?.delete(each)) this.#followers.remove(each, peer);
-    const left = [...(watches ?? [])];
-    this.#feed?.forget(peer, (key) => !matches(left, key));
+    this.#feed?.forget(peer, (key) => !this.#followers.has(key, peer));
     return DONE;
   }
 
@@ -140,7 +146,7 @@ class State {
     this.#feed ??= new Feed(hub, (peer, changed) => this.#tellNow(peer, changed, hub), CATCH_UP);
     for (const change of changes) {
       const { key, entry, before, version } = change;
-      this.#room.changed(before, entry);
+      this.#room.changed(key, before, entry);
       if (before?.owner !== undefined) this.#clients.get(before.owner)?.owned.delete(key);
       if (entry?.owner !== undefined) this.#clients.get(entry.owner)?.owned.add(key);
       const ready: Peer[] = [];
@@ -152,7 +158,7 @@ class State {
   /** Code that was loaded anew watches nothing yet. */
   forget(peer: Peer): void {
     const client = this.#clients.get(peer.uuid);
-    if (client) this.unwatch([...client.watches], peer);
+    if (client) this.unwatch([...client.watches.keys()], peer);
     this.#feed?.leave(peer);
   }
 
@@ -178,17 +184,16 @@ class State {
     return client;
   }
 
-  #follow(patterns: readonly string[], peer: Peer): void {
+  #follow(patterns: readonly string[], added: readonly string[], peer: Peer): void {
     const { watches } = this.#client(peer);
-    for (const each of patterns) {
-      watches.add(each);
-      this.#followers.add(each, peer);
-    }
+    for (const each of patterns) watches.set(each, patterns);
+    for (const each of added) this.#followers.add(each, peer);
   }
 
   #tellNow(peer: Peer, changed: ReadonlyMap<string, number>, hub: AppHub): MaybePromise<void> {
     return whenKnown(hub.table.read({ keys: [...changed.keys()] }), (entries) => {
-      for (const [key, version] of changed) peer.send(packetOf(key, entries.get(key), version));
+      // What it has stopped watching meanwhile it would take for news of a later watch.
+      for (const [key, version] of changed) if (this.#followers.has(key, peer)) peer.send(packetOf(key, entries.get(key), version));
     });
   }
 }

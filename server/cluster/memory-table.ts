@@ -1,12 +1,10 @@
 import { type Change, type Done, type Entry, type Query, SEPARATORS, type Step } from "./table.js";
+import type { Versions } from "./versions.js";
 
 /** An entry, and the member that speaks for its owner. */
 interface Kept extends Entry {
   readonly member: string;
 }
-
-/** The next of the versions of all tables. */
-export type NextVersion = () => number;
 
 /** One table in the memory of one process. */
 export class MemoryTable {
@@ -14,7 +12,7 @@ export class MemoryTable {
   /** The keys by their first part, so that a prefix is not looked for among all. */
   readonly #groups = new Map<string, Set<string>>();
 
-  constructor(private readonly nextVersion: NextVersion) {}
+  constructor(private readonly versions: Versions) {}
 
   /**
    * All steps, in their order.
@@ -22,11 +20,11 @@ export class MemoryTable {
    * @returns for each step whether it was done; where nothing happened, whether it could have been
    */
   change(member: string, steps: readonly Step[], all: boolean, changes: Change[]): readonly Done[] {
-    const possible = all ? steps.map((step) => mayDo(step, this.#entries.get(step.key))) : [];
+    const possible = all ? steps.map((step) => this.mayDo(step, this.#entries.get(step.key))) : [];
     if (possible.includes(false)) return steps.map(({ key }, i) => ({ ok: possible[i] as boolean, entry: this.get(key) }));
     return steps.map((step) => {
       const before = this.#entries.get(step.key);
-      const ok = mayDo(step, before);
+      const ok = this.mayDo(step, before);
       return { ok, entry: ok ? this.#do(step, before, member, changes) : before };
     });
   }
@@ -48,18 +46,34 @@ export class MemoryTable {
       if (entry.owner !== undefined && entry.member === member) this.#delete(key, entry, true, changes);
   }
 
+  /** @param entry what its key holds */
+  mayDo(step: Step, entry: Kept | undefined): boolean {
+    switch (step.do) {
+      case "claim":
+        return entry === undefined || entry.owner === step.owner;
+      case "amend":
+      case "free":
+        return entry !== undefined && entry.owner === step.owner;
+      case "break":
+        return entry !== undefined;
+      default:
+        if (entry?.owner !== undefined && entry.owner !== step.by) return false;
+        return step.if === undefined || step.if === (entry?.version ?? 0);
+    }
+  }
+
   /** @returns what the key holds now */
   #do(step: Step, before: Kept | undefined, member: string, changes: Change[]): Entry | undefined {
     switch (step.do) {
       case "claim": {
         const { key, value, owner } = step;
-        return before ?? this.#put(key, before, { value, version: this.nextVersion(), owner, member }, changes);
+        return before ?? this.#put(key, before, { value, version: this.versions.next(), owner, member }, changes);
       }
       case "amend":
         return this.#put(step.key, before, { ...(before as Kept), value: step.value }, changes);
       case "set": {
         const { key, value, by, owned } = step;
-        return this.#put(key, before, { value, version: this.nextVersion(), owner: owned ? by : undefined, member }, changes);
+        return this.#put(key, before, { value, version: this.versions.next(), owner: owned ? by : undefined, member }, changes);
       }
       default:
         return before && this.#delete(step.key, before, step.do === "break", changes);
@@ -83,7 +97,7 @@ export class MemoryTable {
     const group = this.#groups.get(name);
     group?.delete(key);
     if (group?.size === 0) this.#groups.delete(name);
-    changes.push({ key, entry: undefined, before, version: this.nextVersion(), taken });
+    changes.push({ key, entry: undefined, before, version: this.versions.next(), taken });
   }
 
   #collect(key: string, found: Map<string, Entry>): void {
@@ -96,22 +110,6 @@ export class MemoryTable {
     const end = endOfGroup(prefix);
     if (end !== -1) yield* this.#groups.get(prefix.slice(0, end)) ?? [];
     else for (const [name, keys] of this.#groups) if (name.startsWith(prefix)) yield* keys;
-  }
-}
-
-/** @param entry what its key holds */
-function mayDo(step: Step, entry: Kept | undefined): boolean {
-  switch (step.do) {
-    case "claim":
-      return entry === undefined || entry.owner === step.owner;
-    case "amend":
-    case "free":
-      return entry !== undefined && entry.owner === step.owner;
-    case "break":
-      return entry !== undefined;
-    default:
-      if (entry?.owner !== undefined && entry.owner !== step.by) return false;
-      return step.if === undefined || step.if === (entry?.version ?? 0);
   }
 }
 

@@ -2,47 +2,47 @@ import type { MaybePromise } from "../app.js";
 import { type Clock, systemClock } from "../clock.js";
 import type { Frame } from "../frame.js";
 import { type Address, anybody, type Called, type Cluster, type Member, type Reach, sum } from "./cluster.js";
+import { Leases } from "./leases.js";
 import { MemoryTable } from "./memory-table.js";
 import type { Change, Done, Entry, Query, Step } from "./table.js";
-
-/** µs in a ms. */
-const MICROSECONDS = 1_000;
-
-/** Until when a member is believed to live, ms of the monotonic clock; Infinity: it was not, and what it had is free. */
-interface Lease {
-  until: number;
-}
+import { Versions } from "./versions.js";
 
 /** Hubs of one process, usually just the one: direct calls, nothing can fail. */
 export class MemoryCluster implements Cluster {
-  readonly #members = new Map<Member, Lease>();
+  readonly #members = new Set<Member>();
   readonly #tables = new Map<string, MemoryTable>();
-  #lastVersion = 0;
+  private readonly leases: Leases;
+  readonly #versions: Versions;
   /** What is yet to be told: whoever is told of one change may make another. */
   #untold: (readonly [table: string, changes: readonly Change[]])[] | undefined;
 
-  constructor(private readonly clock: Clock = systemClock) {}
+  constructor(clock: Clock = systemClock) {
+    this.leases = new Leases(clock);
+    this.#versions = new Versions(clock);
+  }
 
   join(member: Member): void {
-    this.#members.set(member, { until: this.clock.now() + member.lease });
+    this.#members.add(member);
+    this.leases.renew(member);
   }
 
   leave(member: Member): void {
     this.#takeAllOf(member);
     this.#members.delete(member);
+    this.leases.end(member);
   }
 
   send(from: Member, to: Address, frame: Frame): Reach {
     let reach = from.deliver(to, frame);
     if ("uuid" in to && anybody(reach)) return reach;
-    for (const member of this.#members.keys()) if (member !== from) reach = sum(reach, member.deliver(to, frame));
+    for (const member of this.#members) if (member !== from) reach = sum(reach, member.deliver(to, frame));
     return reach;
   }
 
   call(from: Member, uuid: string, app: string, message: unknown): MaybePromise<Called | undefined> {
     const here = from.call(uuid, app, message);
     if (here !== undefined) return here;
-    for (const member of this.#members.keys()) {
+    for (const member of this.#members) {
       const there = member === from ? undefined : member.call(uuid, app, message);
       if (there !== undefined) return there;
     }
@@ -51,8 +51,7 @@ export class MemoryCluster implements Cluster {
 
   renew(member: Member): void {
     this.#judge();
-    const lease = this.#members.get(member);
-    if (lease) lease.until = this.clock.now() + member.lease;
+    if (this.#members.has(member)) this.leases.renew(member);
   }
 
   change(from: Member, name: string, steps: readonly Step[], all = false): readonly Done[] {
@@ -70,12 +69,7 @@ export class MemoryCluster implements Cluster {
 
   /** Whoever comes first after a stall of the process: what was over meanwhile is over. */
   #judge(): void {
-    const now = this.clock.now();
-    for (const [member, lease] of this.#members) {
-      if (lease.until >= now) continue;
-      lease.until = Number.POSITIVE_INFINITY;
-      this.#takeAllOf(member);
-    }
+    for (const member of this.leases.expired()) this.#takeAllOf(member);
   }
 
   #takeAllOf(member: Member): void {
@@ -94,23 +88,16 @@ export class MemoryCluster implements Cluster {
       return;
     }
     this.#untold = [[name, changes]];
-    for (let next = this.#untold.shift(); next; next = this.#untold.shift())
-      for (const member of this.#members.keys()) member.changed(...next);
+    for (let next = this.#untold.shift(); next; next = this.#untold.shift()) for (const member of this.#members) member.changed(...next);
     this.#untold = undefined;
   }
 
   #table(name: string): MemoryTable {
     let table = this.#tables.get(name);
     if (table === undefined) {
-      table = new MemoryTable(() => this.#nextVersion());
+      table = new MemoryTable(this.#versions);
       this.#tables.set(name, table);
     }
     return table;
-  }
-
-  /** The wall clock may be set back while the hub runs, but not behind a version that was given. */
-  #nextVersion(): number {
-    this.#lastVersion = Math.max(this.#lastVersion + 1, this.clock.time() * MICROSECONDS);
-    return this.#lastVersion;
   }
 }

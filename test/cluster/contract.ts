@@ -1,60 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Refusal } from "../../protocol/index.js";
-import type { MaybePromise } from "../../server/app.js";
-import { type Address, type Called, type Cluster, type Member, NOBODY, type Reach } from "../../server/cluster/cluster.js";
-import type { Change } from "../../server/cluster/table.js";
+import { type Cluster, NOBODY } from "../../server/cluster/cluster.js";
 import { Frame } from "../../server/frame.js";
-
-/** A hub as the cluster sees it: owns UUIDs and pages, notes what it was given. */
-class TestMember implements Member {
-  readonly given: string[] = [];
-  readonly lease = 10_000;
-  readonly told: Change[] = [];
-
-  constructor(
-    readonly id: string,
-    private readonly uuids: readonly string[],
-  ) {}
-
-  deliver(to: Address, frame: Frame): Reach {
-    this.given.push(frame.text);
-    if ("uuid" in to) return { ...NOBODY, sent: this.uuids.includes(to.uuid) ? 1 : 0, deaf: to.uuid === `deaf-${this.id}` ? 1 : 0 };
-    return { ...NOBODY, sent: this.uuids.length };
-  }
-
-  call(uuid: string, app: string, message: unknown): MaybePromise<Called> | undefined {
-    if (!this.uuids.includes(uuid)) return undefined;
-    this.given.push(JSON.stringify({ uuid, app, message }));
-    if (message === "refuse") throw new Refusal("no", "Not today.");
-    if (message === "nothing") return { value: undefined };
-    return { value: { by: this.id, message } };
-  }
-
-  changed(_table: string, changes: readonly Change[]): void {
-    this.told.push(...changes);
-  }
-}
+import { type CreateClusters, type TestMember, withTwo } from "./member.js";
+import { tableContract } from "./table-contract.js";
 
 /** What any {@link Cluster} promises; every implementation runs it, with members that may sit in different processes. */
-export function clusterContract(
-  name: string,
-  create: () => Promise<{ clusters: readonly [Cluster, Cluster]; close(): Promise<void> }>,
-): void {
-  /** Two members, each with a page of its own. */
-  async function withMembers(run: (a: Cluster, b: Cluster, one: TestMember, two: TestMember) => Promise<void>): Promise<void> {
-    const { clusters, close } = await create();
-    const [one, two] = [new TestMember("1", ["page-1"]), new TestMember("2", ["page-2", "page-3"])];
-    await clusters[0].join(one);
-    await clusters[1].join(two);
-    try {
-      await run(...clusters, one, two);
-    } finally {
-      await clusters[0].leave(one);
-      await clusters[1].leave(two);
-      await close();
-    }
-  }
+export function clusterContract(name: string, create: CreateClusters): void {
+  const withMembers = (run: (a: Cluster, b: Cluster, one: TestMember, two: TestMember) => Promise<void>): Promise<void> =>
+    withTwo(create, ({ a, b, one, two }) => run(a, b, one, two));
 
   describe(`the cluster contract: ${name}`, () => {
     test("a UUID is found on whichever member it is, and nobody's is nobody's", () =>
@@ -112,4 +66,5 @@ export function clusterContract(
         assert.deepEqual(two.given, ["back"]);
       }));
   });
+  tableContract(name, create);
 }

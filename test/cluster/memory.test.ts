@@ -6,8 +6,8 @@ import { LineClient } from "../support/line-client.js";
 import { Page } from "../support/page.js";
 import { clusterContract } from "./contract.js";
 
-clusterContract("memory", async () => {
-  const cluster = new MemoryCluster();
+clusterContract("memory", async (clock) => {
+  const cluster = new MemoryCluster(clock);
   return { clusters: [cluster, cluster], close: async () => {} };
 });
 
