@@ -144,7 +144,7 @@ export class ClientDialog {
   send(packet: Packet): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const settle = ({ opcode: _, fyi: __, ref: ___, error, ...outcome }: Next): void => {
-        if (error) reject(new RefusedError(error.code, error.message));
+        if (error) reject(new RefusedError(error.code, error.message, outcome.result));
         else resolve(outcome);
       };
       const text = JSON.stringify(packet);

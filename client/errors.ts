@@ -4,6 +4,8 @@ export class RefusedError extends Error {
   constructor(
     readonly code: string,
     message: string,
+    /** What came with the refusal, if anything: of `locked` whose the ids are. */
+    readonly result?: unknown,
   ) {
     super(message);
   }

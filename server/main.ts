@@ -131,7 +131,12 @@ function readPem(name: string, path: string): Buffer {
   }
 }
 
-const DEMO_FILES = { "/": "index.html", "/demo/demo.js": "demo.js", "/demo/demo.css": "demo.css", "/demo/icon.svg": "icon.svg" };
+const DEMO_FILES = {
+  "/": "index.html",
+  "/records": "records.html",
+  "/board": "board.html",
+  ...Object.fromEntries(["demo.js", "records.js", "board.js", "visitor.js", "demo.css", "icon.svg"].map((name) => [`/demo/${name}`, name])),
+};
 
 /** The modules of pages are always served; the demo where it is asked for. */
 function pageMap(demo: boolean): Map<string, URL> {

@@ -1,4 +1,5 @@
 import type { RefusedError } from "../client/index.js";
+import type { EventTargetOf } from "./events.js";
 
 /** `waiting`: nothing has been reported for it. The others: PROTOCOL.md, chapter 16. */
 export type JobState = "waiting" | "running" | "stopping" | EndState;
@@ -22,17 +23,10 @@ export class JobEvent extends Event {
   }
 }
 
-/** An `EventTarget` that knows its events. */
-export interface JobEventTarget {
-  addEventListener(type: JobEventType, listener: (event: JobEvent) => void, options?: { once?: boolean; signal?: unknown } | boolean): void;
-  removeEventListener(type: JobEventType, listener: (event: JobEvent) => void): void;
-  dispatchEvent(event: Event): boolean;
-}
-
-const TypedEventTarget = EventTarget as unknown as new () => JobEventTarget;
+const Base = EventTarget as unknown as new () => EventTargetOf<JobEventType, JobEvent>;
 
 /** A job of this page: what is known of its present run, or of the last one. What is not known is `undefined`. */
-export class Job extends TypedEventTarget {
+export class Job extends Base {
   readonly state: JobState = "waiting";
   /** False while this page has no connection to the hub: the job may go on, and what is shown of it is what was known. */
   readonly connected: boolean = true;

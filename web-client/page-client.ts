@@ -2,6 +2,8 @@ import { ClosedError, HubClient, type Snapshot } from "../client/index.js";
 import { CLOSE, type Packet } from "../protocol/index.js";
 import type { Job } from "./job.js";
 import { type CancelPacket, JobEntry, type JobInfo } from "./job-entry.js";
+import { Locks } from "./locks.js";
+import { SharedState } from "./shared-state.js";
 
 /** Jobs that a page remembers: as many as the hub does (`maxJobs`), if nobody says otherwise there. */
 const MAX_JOBS = 100;
@@ -10,6 +12,8 @@ const MAX_JOBS = 100;
 export interface PageSnapshot extends Snapshot {
   /** The runs whose end was raised: that of each job's last. */
   readonly ended?: readonly (readonly [name: string, started: number])[];
+  /** What was locked and not given back, by space. */
+  readonly locked?: readonly (readonly [space: string, ids: readonly string[]])[];
 }
 
 /** `jobs`: the list has changed. */
@@ -19,7 +23,7 @@ interface JobsEventTarget {
 
 const Base = HubClient as unknown as new (...args: ConstructorParameters<typeof HubClient>) => JobsEventTarget & HubClient;
 
-/** The client of a page: a {@link HubClient} that keeps the page's jobs (PROTOCOL.md, chapter 16). */
+/** The client of a page: a {@link HubClient} that keeps the page's jobs, locks and state (PROTOCOL.md, chapters 16 to 18). */
 export class PageClient extends Base {
   /**
    * The jobs of this page that run or have ended, in the order of their beginning: always the same array. An event `jobs`
@@ -28,16 +32,26 @@ export class PageClient extends Base {
   readonly jobs: readonly Job[] = [];
   readonly #list = this.jobs as Job[];
   readonly #entries = new Map<string, JobEntry>();
+  readonly #locks = new Map<string, Locks>();
+  readonly #states = new Map<string, SharedState>();
+  /** Keys that go with this page, as they were set. */
+  readonly #wills = new Map<string, Packet>();
+  /** The connection has ended for good. */
+  readonly #over = new AbortController();
 
   constructor(openWire: ConstructorParameters<typeof HubClient>[0], hello: () => object | Promise<object>, restored?: PageSnapshot) {
     super(openWire, hello, restored);
     for (const [name, started] of restored?.ended ?? []) this.#entry(name).told = started;
+    for (const [space, ids] of restored?.locked ?? []) this.#space(space, ids);
     this.addEventListener("message", ({ packet }) => this.#hear(packet));
-    this.addEventListener("fresh", ({ ready }) =>
-      this.#lost(CLOSE.lost.code, `this page is new to the hub (${ready.reason ?? "expired"}).`),
-    );
+    this.addEventListener("fresh", ({ ready }) => {
+      this.#lost(CLOSE.lost.code, `this page is new to the hub (${ready.reason ?? "expired"}).`);
+      // Where it is not to be had any more there is nobody to tell; without a connection it is said at the next one.
+      for (const will of this.#wills.values()) this.send(will).catch(() => {});
+    });
     this.addEventListener("ready", () => this.#connection(true));
-    this.addEventListener("close", ({ code, reason }) => {
+    this.addEventListener("close", ({ code, reason, retryIn }) => {
+      if (retryIn === undefined) this.#over.abort();
       if (!this.mayResume) this.#lost(code, reason);
       this.#connection(false);
     });
@@ -48,15 +62,39 @@ export class PageClient extends Base {
     return this.#entry(name || "job").job;
   }
 
+  /** The locks of a space (`books`, say), the same object each time. */
+  locks(space: string): Locks {
+    return this.#space(space);
+  }
+
+  /** Watches keys: one, or all that begin alike (`machine/*`). The same object each time until it is closed. */
+  state(pattern: string): SharedState {
+    for (const [each, { closed }] of this.#states) if (closed) this.#states.delete(each);
+    let state = this.#states.get(pattern);
+    if (state === undefined) {
+      state = new SharedState(this, pattern, this.#wills, this.#over.signal);
+      this.#states.set(pattern, state);
+    }
+    return state;
+  }
+
   override get snapshot(): PageSnapshot | undefined {
     const snapshot = super.snapshot;
-    return snapshot && { ...snapshot, ended: Array.from(this.#entries, ([name, { told }]) => [name, told] as const) };
+    return (
+      snapshot && {
+        ...snapshot,
+        ended: Array.from(this.#entries, ([name, { told }]) => [name, told] as const),
+        locked: Array.from(this.#locks, ([space, { locked }]) => [space, [...locked]] as const),
+      }
+    );
   }
 
   override close(): void {
     super.close();
     // In a pause between two tries there is no connection whose end would be an event.
-    if (!this.connected) this.#lost(CLOSE.normal.code, "the page closed its connection to the hub.");
+    if (this.connected) return;
+    this.#over.abort();
+    this.#lost(CLOSE.normal.code, "the page closed its connection to the hub.");
   }
 
   #entry(name: string): JobEntry {
@@ -66,6 +104,15 @@ export class PageClient extends Base {
       this.#entries.set(name, entry);
     }
     return entry;
+  }
+
+  #space(space: string, locked?: readonly string[]): Locks {
+    let locks = this.#locks.get(space);
+    if (locks === undefined) {
+      locks = new Locks(this, space, this.#over.signal, locked);
+      this.#locks.set(space, locks);
+    }
+    return locks;
   }
 
   #cancel(job: string, reason?: string): void {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -267,6 +269,42 @@ describe("examples: one's own page on one's own server", { skip: browserMissing(
     await page.click("#start");
     await page.getByText("Not started (status 404)").waitFor();
     assert.deepEqual(errors, []);
+  });
+});
+
+describe("examples: a backend that keeps values", () => {
+  test("examples/machine-load.ts sets `machine/…` until a signal ends it, and then the values are gone", async (t) => {
+    const hub = await startHub(t);
+    const page = await Page.open(t, `${hub.ws}/web`, {});
+    assert.equal((await page.ask({ opcode: "watch", keys: ["machine/*"] })).status, "done");
+    const backend = spawn(process.execPath, ["dist/examples/machine-load.js", `tcp://127.0.0.1:${hub.tcpPort}`], { cwd: ROOT });
+    t.after(() => backend.kill("SIGKILL"));
+    const ended = once(backend, "exit");
+    const values = new Map<unknown, unknown>();
+    while (values.size < 4) {
+      const { key, value, by } = await page.packets.next();
+      assert.equal(by, "machine-load");
+      values.set(key, value);
+    }
+    assert.deepEqual([...values.keys()].sort(), ["machine/cpu", "machine/load", "machine/memory", "machine/uptime"]);
+    const { used, total } = values.get("machine/memory") as { used: number; total: number };
+    assert.ok(used > 0 && used < total);
+    backend.kill();
+    assert.deepEqual(await ended, [0, null]);
+    while (values.size > 0) {
+      const { key, deleted } = await page.packets.next();
+      if (deleted) values.delete(key);
+    }
+  });
+
+  test("examples/machine-load.ts ends with its hub", async (t) => {
+    const hub = await startHub(t);
+    const backend = spawn(process.execPath, ["dist/examples/machine-load.js", `tcp://127.0.0.1:${hub.tcpPort}`], { cwd: ROOT });
+    t.after(() => backend.kill("SIGKILL"));
+    const ended = once(backend, "exit");
+    await hub.log.untilLine("peer.opened");
+    await hub.stop();
+    assert.deepEqual(await ended, [0, null]);
   });
 });
 
