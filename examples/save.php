@@ -20,6 +20,9 @@ $answer = json_decode(fgets($hub) ?: fail('The hub closed the connection.'), tru
 
 // Without this line the lock is advice: a page can have lost it and not have heard of it yet.
 if ($answer['status'] !== 'done') {
-    fail('Not saved: ' . ($answer['error']['message'] ?? $answer['status']), 4);
+    $error = $answer['error'] ?? ['code' => $answer['status'], 'message' => $answer['status']];
+    fail("Not saved: {$error['message']}", $error['code'] === 'stale' ? 4 : 1);
 }
-file_put_contents($file, $text);
+if (@file_put_contents($file, $text) === false) {
+    fail("Not saved: $file cannot be written.");
+}

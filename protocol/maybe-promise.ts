@@ -5,3 +5,17 @@ export type MaybePromise<T> = T | Promise<T>;
 export function whenKnown<T, R>(value: MaybePromise<T>, go: (value: T) => MaybePromise<R>): MaybePromise<R> {
   return value instanceof Promise ? value.then(go) : go(value);
 }
+
+/** The same, and where the work or what follows throws or rejects, `failed` is called before the error goes on. */
+export function attempt<T, R>(work: () => MaybePromise<T>, go: (value: T) => MaybePromise<R>, failed: () => void): MaybePromise<R> {
+  const undo = (error: unknown): never => {
+    failed();
+    throw error;
+  };
+  try {
+    const result = whenKnown(work(), go);
+    return result instanceof Promise ? result.catch(undo) : result;
+  } catch (error) {
+    return undo(error);
+  }
+}

@@ -9,6 +9,15 @@ export function splitWord(line: string): [word: string, rest: string] {
   return blank === -1 ? [line, ""] : [line.slice(0, blank), line.slice(blank + 1)];
 }
 
+/** What somebody typed as a value: JSON if it parses, else the text as it is [STATE-8]. */
+export function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
 /**
  * The UUID in front of a line's arguments, and the rest [WORD-3].
  * @throws Refusal `bad-message`

@@ -446,8 +446,17 @@ export class Connection implements Speaker, Flushable {
     this.host.clock.turn(() => {
       this.#writableDue = false;
       if (!this.writable) return;
-      for (const callback of this.#onWritable.splice(0)) callback();
+      for (const callback of this.#onWritable.splice(0)) this.#guarded(callback);
     });
+  }
+
+  /** What an app throws hurts nobody. */
+  #guarded(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.host.appFailed(this, "", error);
+    }
   }
 
   /** Queues a frame it did not ask for. `bulk`: many get it, and it may wait for the next round of writes. */

@@ -1,5 +1,5 @@
 import { v4 as uuid } from "uuid";
-import { Answer, Fault, GONE, type Packet, Refusal, refused, type Target, whenKnown } from "../protocol/index.js";
+import { Answer, Fault, GONE, type Packet, quoted, Refusal, refused, type Target, whenKnown } from "../protocol/index.js";
 import type { App, AppHub, BroadcastOptions, FeedbackOptions, Log, MaybePromise, MessageKind } from "./app.js";
 import { AppHost } from "./app-host.js";
 import { Budget } from "./budget.js";
@@ -49,6 +49,7 @@ export class Hub implements Host, Member {
   /** Pages that are away, the longest first. */
   readonly #held = new Set<Connection>();
   readonly #sessions = new Sessions<Connection>();
+  #renewedAt = Number.POSITIVE_INFINITY;
   #cancelTick: (() => void) | undefined;
   #whenEmpty: (() => void) | undefined;
 
@@ -283,11 +284,22 @@ export class Hub implements Host, Member {
   #hostFor(app: App, pattern: string): AppHost {
     let host = this.#hosts.get(app);
     if (host === undefined) {
-      const name = app.name ?? pattern;
+      const name = app.name ?? this.#unusedName(pattern);
+      for (const other of this.#hosts.values())
+        if (other.name === name)
+          throw new TypeError(`Expected the name of an app to be its own, got ${quoted(name)} twice: what they share would be mixed.`);
       host = new AppHost(app, name, this.#hubFor(app, name), this.log);
       this.#hosts.set(app, host);
     }
     return host;
+  }
+
+  /** For an app that says none. */
+  #unusedName(pattern: string): string {
+    const names = new Set(Array.from(this.#hosts.values(), ({ name }) => name));
+    let name = pattern;
+    for (let n = 2; names.has(name); n++) name = `${pattern} ${n}`;
+    return name;
   }
 
   #hubFor(app: App, name: string): AppHub {
@@ -326,6 +338,9 @@ export class Hub implements Host, Member {
 
   /** A sign of life with each tick. */
   #renew(): void {
+    const now = this.clock.now();
+    if (now - this.#renewedAt > this.limits.lease) this.log.warn("hub.stalled", { ms: Math.round(now - this.#renewedAt) });
+    this.#renewedAt = now;
     const renewed = this.#cluster.renew(this);
     if (renewed instanceof Promise) renewed.catch((error) => this.log.error("cluster.failed", shownError(error)));
   }

@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import type { Packet } from "../protocol/index.js";
+import { jsonOrText, type Packet } from "../protocol/index.js";
 import { ClosedError, connect, DEFAULT_HUB, type HubClient, type Outcome, RefusedError } from "./index.js";
 
 export const USAGE = `signalbox send [--hub URL] feedback UUID TEXT
@@ -53,7 +53,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   state([key, ...words]) {
     if (key === undefined) throw new UsageError("Expected a KEY behind `state`.");
     if (words.length === 0) return packet({ opcode: "get", keys: [key] });
-    return { text: parseText(words), packetWith: (text = "") => ({ opcode: "set", key, value: valueIn(text) }) };
+    return { text: parseText(words), packetWith: (text = "") => ({ opcode: "set", key, value: jsonOrText(text) }) };
   },
   delete: (words) => fields("delete", words, ["key"]),
   who([pattern, ...more]) {
@@ -79,14 +79,6 @@ function fields(opcode: string, words: readonly string[], names: readonly string
     throw new UsageError(`Expected ${wanted} behind \`${opcode}\`, each one word; a blank in it stands in quotes.`);
   }
   return packet({ opcode, ...Object.fromEntries(names.map((name, i) => [name, words[i]])) });
-}
-
-function valueIn(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }
 
 /** Words in front of the command are flags, words behind it are its own. */

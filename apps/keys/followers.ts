@@ -21,12 +21,16 @@ export class Followers {
   /** Each of them once. */
   of(key: string): Iterable<Peer> {
     const exact = this.#exact.get(key);
-    let found: Iterable<Peer> | undefined = exact instanceof Set || exact === undefined ? exact : [exact];
+    const found: Iterable<Peer>[] = [];
+    if (exact !== undefined) found.push(exact instanceof Set ? exact : [exact]);
     for (const length of this.#lengths.keys()) {
       const peers = length > key.length ? undefined : this.#prefixes.get(key.slice(0, length));
-      if (peers) found = found === undefined ? peers : new Set([...found, ...peers]);
+      if (peers) found.push(peers);
     }
-    return found ?? [];
+    if (found.length < 2) return found[0] ?? [];
+    const all = new Set<Peer>();
+    for (const peers of found) for (const peer of peers) all.add(peer);
+    return all;
   }
 
   has(key: string, peer: Peer): boolean {

@@ -4,17 +4,20 @@ import type { Peer } from "../../server/app.js";
 /** Bytes of a key, an id or a space, in UTF-8: a path or a composite key of a database. */
 export const MAX_KEY = 256;
 
-/** Bytes of a name that others are shown: it stands beside each of up to thousands of ids. */
+/** Bytes of JSON of a name that others are shown: it stands beside each of up to thousands of ids. */
 export const MAX_PUBLIC_NAME = 64;
 
 /** Who a peer is for others: never its UUID, which would be a key to its page. */
 export function publicName({ ident }: Peer): string {
   if (ident === undefined) return "somebody";
-  let name = escapeControls(ident);
-  // Each character takes at most four bytes, so that this ends soon.
-  for (let length = MAX_PUBLIC_NAME; utf8Length(name) > MAX_PUBLIC_NAME; length--) name = cutText(name, length);
-  return name;
+  const name = escapeControls(ident);
+  for (let length = MAX_PUBLIC_NAME; ; length--) {
+    const cut = cutText(name, length);
+    if (utf8Length(JSON.stringify(cut)) - QUOTES <= MAX_PUBLIC_NAME) return cut;
+  }
 }
+
+const QUOTES = 2;
 
 /** What is wrong with a field, in the words of all. */
 export function wrong(field: string, rule: string, value: unknown): Refusal {

@@ -1,4 +1,4 @@
-import { Answer, done, type MaybePromise, Refusal, whenKnown } from "../../protocol/index.js";
+import { Answer, attempt, done, type MaybePromise, Refusal, whenKnown } from "../../protocol/index.js";
 import type { AppHub, Done, Peer, Step } from "../../server/app.js";
 import { bare, publicName } from "../keys/names.js";
 import { type Holding, heldBy, type Ids, keyOf } from "./packets.js";
@@ -18,15 +18,23 @@ export function view(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): M
   for (const id of space.viewing) if (!space.listed.has(id)) space.viewing.delete(id);
   // Before it is known: the next view may come before the answer to this one, and has to give back what this one gets.
   for (const id of ids) space.viewing.add(id);
-  page.views++;
-  return whenKnown(change(hub, [...frees(page, name, dropped), ...claims(page, name, ids, hub)]), (made) => {
-    page.views--;
-    const results = made.slice(dropped.length);
+  const underWay = {};
+  page.views.add(underWay);
+  const settled = (has: (i: number, id: string) => boolean): void => {
+    page.views.delete(underWay);
     // It may have lost what it had, for its hub had stood still, and got it anew.
-    for (const [i, id] of ids.entries()) space.viewing[results[i]?.ok ? "add" : "delete"](id);
+    for (const [i, id] of ids.entries()) space.viewing[has(i, id) ? "add" : "delete"](id);
     page.tidy(name);
-    return whenKnown(giveBackIfEnded(page, name, ids, hub), () => results);
-  });
+  };
+  return attempt(
+    () => change(hub, [...frees(page, name, dropped), ...claims(page, name, ids, hub)]),
+    (made) => {
+      const results = made.slice(dropped.length);
+      settled((i) => results[i]?.ok === true);
+      return whenKnown(granted(page, name, ids, hub), () => results);
+    },
+    () => settled((_, id) => page.fences.has(keyOf(name, id))),
+  );
 }
 
 /** All of these or none, and nobody ever sees a part of it [LOCK-3]. @returns `refused`, with the holders, where one is held */
@@ -35,7 +43,7 @@ export function lock(page: PageLocks, { space: name, ids }: Ids, hub: AppHub): M
     const { mine, held } = holdings(ids, made);
     const taken = made.findIndex(({ ok }) => !ok);
     if (taken === -1) for (const id of ids) page.space(name).locking.add(id);
-    if (taken === -1) return whenKnown(giveBackIfEnded(page, name, ids, hub), () => done({ mine, held }));
+    if (taken === -1) return whenKnown(granted(page, name, ids, hub), () => done({ mine, held }));
     const id = ids[taken] as string;
     const message = `${heldBy(id, held[id] as Holding)}; none of ${ids.length} was locked.`;
     return new Answer("refused", { error: { code: "locked", message }, result: { mine: {}, held } });
@@ -67,17 +75,17 @@ export function giveBack(page: PageLocks, hub: AppHub): MaybePromise<unknown> {
   );
 }
 
-/** Others are to see whether it is there [LOCK-6]. */
+/** Others are to see whether it is there, and who it is [LOCK-6, LOCK-7]. */
 export function tellPresence(page: PageLocks, hub: AppHub): MaybePromise<unknown> {
   const owner = page.peer.uuid;
   const keys = [...page.fences.keys()];
   if (keys.length === 0) return undefined;
   return whenKnown(hub.table.read({ keys }), (entries) => {
-    const state = stateOf(page.peer);
-    const changed = [...entries].filter(([, { value }]) => (value as Holding).state !== state);
+    const now = { state: stateOf(page.peer), by: publicName(page.peer) };
+    const changed = [...entries].filter(([, { value }]) => (value as Holding).state !== now.state || (value as Holding).by !== now.by);
     return change(
       hub,
-      changed.map(([key, { value }]): Step => ({ do: "amend", key, owner, value: { ...(value as Holding), state } })),
+      changed.map(([key, { value }]): Step => ({ do: "amend", key, owner, value: { ...(value as Holding), ...now } })),
     );
   });
 }
@@ -109,7 +117,8 @@ function change(hub: AppHub, steps: readonly Step[], all?: boolean): MaybePromis
   return steps.length === 0 ? [] : hub.table.change(steps, all);
 }
 
-/** It may have ended while it was granted these, and its end knew nothing of them. */
-function giveBackIfEnded(page: PageLocks, space: string, ids: readonly string[], hub: AppHub): MaybePromise<unknown> {
-  return page.ended ? change(hub, frees(page, space, ids)) : undefined;
+/** It may have ended while it was granted these, and its end knew nothing of them; or it went away, and nobody sees that. */
+function granted(page: PageLocks, space: string, ids: readonly string[], hub: AppHub): MaybePromise<unknown> {
+  if (page.ended) return change(hub, frees(page, space, ids));
+  return page.peer.away ? tellPresence(page, hub) : undefined;
 }

@@ -1,7 +1,8 @@
-import { type Answer, DONE, done, GONE, type MaybePromise, Refusal, whenKnown } from "../../protocol/index.js";
+import { type Answer, attempt, DONE, done, GONE, type MaybePromise, Refusal, whenKnown } from "../../protocol/index.js";
 import type { App, AppHub, Change, Peer } from "../../server/app.js";
 import { Followers } from "../keys/followers.js";
 import { bare } from "../keys/names.js";
+import { untilDone } from "../keys/until-done.js";
 import { giveBack, type Holdings, holdings, lock, tellPresence, unlock, view } from "./claims.js";
 import { Notices } from "./notices.js";
 import {
@@ -15,6 +16,7 @@ import {
   idsOf,
   keyOf,
   type LockLimits,
+  locksWords,
   prefixOf,
   sizeInAnswer,
   spaceOf,
@@ -24,6 +26,8 @@ import { PageLocks } from "./page-locks.js";
 
 /** Bytes of one list: half of what may wait for one peer. */
 const MAX_LIST = 1_048_576;
+/** More can not be in it, so that no more need be read. */
+const MAX_LISTED = Math.ceil(MAX_LIST / sizeInAnswer("")) + 1;
 const MICROSECONDS = 1_000;
 
 /** Records are claimed by the pages that show or edit them, and everybody who lists them sees by whom (PROTOCOL.md, chapter 17). */
@@ -35,11 +39,11 @@ export function locks(limits: LockLimits): App {
       view: (packet, peer, hub) => app.view(peer, idsOf(packet, limits), hub),
       lock: (packet, peer, hub) => app.lock(peer, idsOf(packet, limits), hub),
       unlock: (packet, peer, hub) => app.unlock(peer, idsOf(packet, limits), hub),
-      locks: (packet, peer, hub) => list(spaceOf(packet), peer, hub),
+      locks: (packet, peer, hub) => app.list(spaceOf(packet), peer, hub),
       check: (packet, _peer, hub) => app.check(keyOf(spaceOf(packet), idOf(packet)), fenceOf(packet), hub),
       break: (packet, peer, hub) => breakLock(keyOf(spaceOf(packet), idOf(packet)), peer, hub),
     },
-    words: { locks: (space) => ({ opcode: "locks", space }), check: checkWords, break: breakWords },
+    words: { locks: locksWords, check: checkWords, break: breakWords },
     changed: (changes, hub) => app.changed(changes, hub),
     away: (peer, hub) => app.presence(peer, hub),
     back: (peer, hub, reloaded) => app.back(peer, hub, reloaded),
@@ -64,21 +68,27 @@ class Locks {
     const { space: name, ids } = about;
     this.#checkRoom(page, page.countWith(name, ids, page.spaces.get(name)?.locking ?? []));
     this.#list(page, name, new Set(ids));
-    return whenKnown(view(page, about, hub), (made) => {
-      this.#answered(page, name, new Map(ids.map((id, i) => [keyOf(name, id), made[i]?.entry?.version ?? 0])));
-      return done(holdings(ids, made));
-    });
+    const answer = () =>
+      whenKnown(view(page, about, hub), (made) => {
+        this.#answered(page, name, new Map(ids.map((id, i) => [keyOf(name, id), made[i]?.entry?.version ?? 0])));
+        return done(holdings(ids, made));
+      });
+    return this.#settle(peer, name, answer);
   }
 
   lock(peer: Peer, about: Ids, hub: AppHub): MaybePromise<Answer> {
     const page = this.#page(peer);
     const { listed = [], locking = [] } = page.spaces.get(about.space) ?? {};
     this.#checkRoom(page, page.countWith(about.space, listed, [...locking, ...about.ids]));
-    return lock(page, about, hub);
+    return this.#settle(peer, about.space, () => lock(page, about, hub));
   }
 
   unlock(peer: Peer, about: Ids, hub: AppHub): MaybePromise<Answer> {
-    return unlock(this.#page(peer), about, hub);
+    return this.#settle(peer, about.space, () => unlock(this.#page(peer), about, hub));
+  }
+
+  list(space: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
+    return this.#settle(peer, space, () => list(space, peer, hub));
   }
 
   /** Is this fence the one of whoever has the lock [LOCK-8]? @throws Refusal `stale`, `bad-fence` */
@@ -105,37 +115,40 @@ class Locks {
       }
       if (entry?.owner !== undefined) this.#pages.get(entry.owner)?.fences.set(key, entry.version);
     }
-    for (const [page, keys] of lost) this.#lose(page, keys);
-    this.#notices.changed(changes, (owner) => (this.#pages.get(owner)?.views ?? 0) > 0);
+    for (const [page, keys] of lost) this.#lose(page, keys, hub);
+    this.#notices.changed(changes, (owner) => (this.#pages.get(owner)?.views.size ?? 0) > 0);
   }
 
-  presence(peer: Peer, hub: AppHub): unknown {
+  presence(peer: Peer, hub: AppHub): void {
     const page = this.#pages.get(peer.uuid);
-    return page && tellPresence(page, hub);
+    if (page) untilDone(hub, () => (page.ended ? undefined : tellPresence(page, hub)));
   }
 
   /** Code that was loaded anew lists nothing yet; what it holds it holds on. */
-  back(peer: Peer, hub: AppHub, reloaded: boolean): unknown {
+  back(peer: Peer, hub: AppHub, reloaded: boolean): void {
     const page = this.#pages.get(peer.uuid);
-    if (page === undefined) return undefined;
-    if (reloaded) {
+    if (reloaded && page) {
       for (const name of [...page.spaces.keys()]) {
         this.#list(page, name, new Set());
         page.tidy(name);
       }
-      this.#notices?.feed.leave(peer);
+      this.#notices?.feed.forget(peer, () => true);
     }
-    return tellPresence(page, hub);
+    this.presence(peer, hub);
   }
 
-  close(peer: Peer, hub: AppHub): unknown {
+  close(peer: Peer, hub: AppHub): void {
     const page = this.#pages.get(peer.uuid);
-    if (page === undefined) return undefined;
+    if (page === undefined) return;
     page.ended = true;
     this.#count -= page.count;
     for (const name of [...page.spaces.keys()]) this.#list(page, name, new Set());
     this.#notices?.feed.leave(peer);
-    return whenKnown(giveBack(page, hub), () => void this.#pages.delete(peer.uuid));
+    untilDone(
+      hub,
+      () => giveBack(page, hub),
+      () => this.#pages.delete(peer.uuid),
+    );
   }
 
   /** @throws Refusal `too-many-locks` */
@@ -145,8 +158,35 @@ class Locks {
     const all = this.#count - page.count + count;
     if (all > maxLocksInAll)
       throw new Refusal("too-many-locks", `Expected at most \`maxLocksInAll\` ${maxLocksInAll} ids of all pages together, got ${all}.`);
-    this.#count = all;
+    this.#setCount(page, count);
+  }
+
+  #recount({ uuid }: Peer, name: string): void {
+    const page = this.#pages.get(uuid);
+    if (page === undefined || page.ended) return;
+    const { listed = [], locking = [] } = page.spaces.get(name) ?? {};
+    this.#setCount(page, page.countWith(name, listed, locking));
+  }
+
+  #setCount(page: PageLocks, count: number): void {
+    this.#count += count - page.count;
     page.count = count;
+  }
+
+  /** Its answer stands behind what it was yet to be told of the locks that it lost; and what it has not got, or has given back, does not count. */
+  #settle(peer: Peer, name: string, work: () => MaybePromise<Answer>): MaybePromise<Answer> {
+    const settled = (): void => {
+      this.#notices?.feed.sayAll(peer);
+      this.#recount(peer, name);
+    };
+    return attempt(
+      work,
+      (answer) => {
+        settled();
+        return answer;
+      },
+      settled,
+    );
   }
 
   #page(peer: Peer): PageLocks {
@@ -172,22 +212,21 @@ class Locks {
     this.#notices?.feed.forget(peer, (key, newest) => key.startsWith(prefix) && (versions.get(key) ?? newest) >= newest);
   }
 
-  #lose(page: PageLocks, keys: readonly string[]): void {
+  #lose(page: PageLocks, keys: readonly string[], hub: AppHub): void {
+    hub.log.warn("locks.lost", { conn: page.peer.id, ident: page.peer.ident, ids: keys.length });
     for (const key of keys) page.lose(...splitKey(key));
     this.#notices?.lost(page.peer, keys);
   }
 }
 
 function list(space: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
-  return whenKnown(hub.table.read({ prefixes: [prefixOf(space)] }), (entries) => {
+  return whenKnown(hub.table.read({ prefixes: [prefixOf(space)], limit: MAX_LISTED }), (entries) => {
     const all: Holdings = { mine: bare(), held: bare() };
-    let more = entries.size;
     let size = 0;
     for (const [key, { owner, value, version }] of entries) {
       const [, id] = splitKey(key);
       size += sizeInAnswer(id);
-      if (size > MAX_LIST) return done({ ...all, more });
-      more--;
+      if (size > MAX_LIST) return done({ ...all, more: true });
       if (owner === peer.uuid) all.mine[id] = version;
       else all.held[id] = value as Holding;
     }
@@ -198,5 +237,9 @@ function list(space: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
 /** @throws Refusal `not-local` */
 function breakLock(key: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
   if (peer.kind !== "backend" || !peer.local) throw new Refusal("not-local", "Expected `break` from a backend of the hub's own host.");
-  return whenKnown(hub.table.change([{ do: "break", key }]), ([made]) => (made?.ok ? DONE : GONE));
+  return whenKnown(hub.table.change([{ do: "break", key }]), ([made]) => {
+    const [space] = splitKey(key);
+    hub.log.info("lock.broken", { conn: peer.id, space, ip: peer.address, held: made?.ok });
+    return made?.ok ? DONE : GONE;
+  });
 }

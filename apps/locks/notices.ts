@@ -1,6 +1,6 @@
 import { type Packet, whenKnown } from "../../protocol/index.js";
 import type { AppHub, Change, Entry, MaybePromise, Peer } from "../../server/app.js";
-import { Feed } from "../keys/feed.js";
+import { type Changed, Feed, type News } from "../keys/feed.js";
 import type { Followers } from "../keys/followers.js";
 import { type Holding, splitKey } from "./packets.js";
 
@@ -18,44 +18,58 @@ export class Notices {
     private readonly hub: AppHub,
     private readonly followers: Followers,
   ) {
-    this.feed = new Feed(hub, (peer, changed) => this.#tellNow(peer, changed), IDS_A_PACKET);
+    this.feed = new Feed(
+      hub,
+      (peer, changed) => this.#tellNow(peer, changed),
+      IDS_A_PACKET,
+      () => false,
+    );
   }
 
   /** @param knows is the answer of this owner going to tell it? */
   changed(changes: readonly Change[], knows: (owner: string) => boolean): void {
     const groups = new Groups(this.hub, this.feed);
-    for (const { key, entry, before, version } of changes) {
+    for (const change of changes) {
+      const { key, entry, before } = change;
       const isSaid = ({ uuid }: Peer): boolean => entry?.owner === uuid && (before?.owner === uuid || knows(uuid));
-      const peers = [...this.followers.of(key)].filter((peer) => !isSaid(peer) && this.feed.ready(peer, key, version));
-      if (peers.length > 0) groups.add(peers, key, entry, version);
+      const peers = [...this.followers.of(key)].filter((peer) => !isSaid(peer) && this.feed.ready(peer, change));
+      if (peers.length > 0) groups.add(peers, change);
     }
     groups.send();
   }
 
-  /** Its locks were taken from it: an event, which nothing newer replaces. */
+  /** Its locks were taken from it: an event, which nothing newer replaces. It waits where the page does not take what it is sent. */
   lost(peer: Peer, keys: readonly string[]): void {
     const bySpace = new Map<string, string[]>();
     for (const key of keys) {
       const [space, id] = splitKey(key);
       listIn(bySpace, space).push(id);
     }
-    for (const [space, ids] of bySpace) for (const some of slices(ids)) peer.send(packetOf({ space, state: "lost" }, some));
+    const packets: Packet[] = [];
+    for (const [space, ids] of bySpace) for (const some of slices(ids)) packets.push(packetOf({ space, state: "lost" }, some));
+    this.feed.say(peer, packets);
   }
 
-  #tellNow(peer: Peer, changed: ReadonlyMap<string, number>): MaybePromise<void> {
+  #tellNow(peer: Peer, changed: Changed): MaybePromise<void> {
     return whenKnown(this.hub.table.read({ keys: [...changed.keys()] }), (entries) => {
       const groups = new Groups(this.hub, this.feed);
       // What it does not list any more it would take for news of a later view.
-      for (const [key, version] of changed) if (this.followers.has(key, peer)) groups.add([peer], key, entries.get(key), version);
+      for (const [key, version] of changed)
+        if (this.followers.has(key, peer)) groups.add([peer], { key, version, entry: entries.get(key) });
       groups.send();
     });
   }
 }
 
 interface Item {
-  readonly key: string;
   readonly id: string;
-  readonly version: number;
+  readonly news: News;
+}
+
+/** Items that some peers are all told of. */
+interface Alike {
+  readonly items: readonly Item[];
+  readonly peers: Peer[];
 }
 
 /** Ids by what is to be said of them, and to whom. */
@@ -68,9 +82,10 @@ class Groups {
   ) {}
 
   /** Most are told the same, and what that is is made out once for all of them. */
-  add(peers: readonly Peer[], key: string, entry: Entry | undefined, version: number): void {
+  add(peers: readonly Peer[], news: News): void {
+    const { key, entry } = news;
     const [space, id] = splitKey(key);
-    const item: Item = { key, id, version };
+    const item: Item = { id, news };
     let others: Map<Peer, Item[]> | undefined;
     for (const peer of peers) {
       const owns = entry !== undefined && entry.owner === peer.uuid;
@@ -90,13 +105,10 @@ class Groups {
     return group.items;
   }
 
-  /** Who lists the same is sent the same packet. */
+  /** Who lists the same is sent the same packets. */
   send(): void {
-    for (const { about, items } of this.#groups.values()) {
-      const alike = new Map<string, { readonly items: readonly Item[]; readonly peers: Peer[] }>();
-      for (const [peer, all] of items) for (const some of slices(all)) groupIn(alike, some).push(peer);
-      for (const { items: some, peers } of alike.values()) this.#sendTo(peers, about, some);
-    }
+    for (const { about, items } of this.#groups.values())
+      for (const { items: all, peers } of alike(items)) for (const some of slices(all)) this.#sendTo(peers, about, some);
   }
 
   #sendTo(peers: readonly Peer[], about: About, items: readonly Item[]): void {
@@ -108,19 +120,27 @@ class Groups {
   /** What it was sent before may have been all that it takes now: then it is told of each of these later. */
   #takes(peer: Peer, items: readonly Item[]): boolean {
     if (peer.writable) return true;
-    for (const { key, version } of items) this.feed.ready(peer, key, version);
+    for (const { news } of items) this.feed.ready(peer, news);
     return false;
   }
 }
 
-function groupIn(alike: Map<string, { readonly items: readonly Item[]; readonly peers: Peer[] }>, items: readonly Item[]): Peer[] {
-  const ids = JSON.stringify(items.map(({ id }) => id));
-  let group = alike.get(ids);
-  if (group === undefined) {
-    group = { items, peers: [] };
-    alike.set(ids, group);
+/** Puts together who is told of the very same items. */
+function alike(byPeer: ReadonlyMap<Peer, readonly Item[]>): Iterable<Alike> {
+  const groups: Alike[] = [];
+  const candidates = new Map<string, Alike[]>();
+  for (const [peer, items] of byPeer) {
+    const some = listIn(candidates, `${items.length} ${items[0]?.id} ${items.at(-1)?.id}`);
+    const group = some.find((each) => each.items.every((item, i) => item === items[i]));
+    if (group) {
+      group.peers.push(peer);
+      continue;
+    }
+    const made: Alike = { items, peers: [peer] };
+    some.push(made);
+    groups.push(made);
   }
-  return group.peers;
+  return groups;
 }
 
 /** What those are told whose it is not. */

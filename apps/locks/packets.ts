@@ -95,9 +95,16 @@ export function checkWords(args: string): Packet {
   return { opcode: "check", space, id: rest.slice(0, blank), fence: Number(fence) };
 }
 
-/** `break SPACE ID`. */
+/** `locks SPACE`. @throws Refusal `bad-message` */
+export function locksWords(space: string): Packet {
+  if (space === "") throw wrong("what stands behind `locks`", "a SPACE", space);
+  return { opcode: "locks", space };
+}
+
+/** `break SPACE ID`. @throws Refusal `bad-message` */
 export function breakWords(args: string): Packet {
   const [space, id] = splitWord(args);
+  if (id === "") throw wrong("what stands behind `break`", "SPACE ID", args);
   return { opcode: "break", space, id };
 }
 

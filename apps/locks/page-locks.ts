@@ -15,7 +15,7 @@ export class PageLocks {
   /** The fences of what it has, by key, as the table tells. */
   readonly fences = new Map<string, number>();
   /** Views of it under way: their answer tells what it has got. */
-  views = 0;
+  readonly views = new Set<object>();
   /** How many ids it lists or has locked, at most. */
   count = 0;
   /** It is gone: what it may still be granted has to be given back. */

@@ -1,10 +1,11 @@
-import { type Packet, quoted, Refusal, splitWord } from "../../protocol/index.js";
+import { jsonOrText, type Packet, quoted, Refusal, splitWord, utf8Length } from "../../protocol/index.js";
 import type { Query } from "../../server/app.js";
 import { isName, MAX_KEY, wrong } from "../keys/names.js";
 
 /** What stands in the table for a key. */
 export interface Kept {
-  readonly value: unknown;
+  /** The value as JSON: as objects it may take twenty times as much. */
+  readonly json: string;
   /** Bytes of key and value as JSON, for the limits. */
   readonly size: number;
   /** Of a key that goes with its owner: who that is, and since when, ms since 1970. */
@@ -21,6 +22,23 @@ export const OWN = "/~";
 export function keyOf({ key }: Packet): string {
   if (isName(key) && !key.includes("*")) return key;
   throw wrong("`key`", `a text of 1 to ${MAX_KEY} bytes without a \`*\``, key);
+}
+
+/**
+ * The key that is meant: `looking/7/~` is this peer's own; what begins like that is its owner's alone [STATE-6].
+ * @param mayAll a backend of this host sets whatever it likes
+ * @throws Refusal `bad-message`, `not-yours`
+ */
+export function ownKeyOf(packet: Packet, ownName: string, mayAll: boolean): string {
+  const key = keyOf(packet);
+  const at = key.lastIndexOf(OWN);
+  if (at === -1) return key;
+  const name = key.slice(at + OWN.length);
+  if (name !== "" && name !== ownName && !mayAll)
+    throw new Refusal("not-yours", `${quoted(key)} is another peer's own; your own ends in \`/~\`.`);
+  if (name !== "") return key;
+  if (!isName(key + ownName)) throw wrong("`key`", `a text of at most ${MAX_KEY} bytes with the name that the hub adds`, key);
+  return key + ownName;
 }
 
 /** A key, or a prefix that ends in `*` [STATE-2]. @throws Refusal `bad-message`, `too-many-watches` */
@@ -40,8 +58,10 @@ export function checkWatches(count: number, max: number): void {
   if (count > max) throw new Refusal("too-many-watches", `Expected at most \`maxWatches\` ${max} patterns of one peer, got ${count}.`);
 }
 
-export function queryOf(patterns: readonly string[]): Query {
+/** @param limit entries at the most */
+export function queryOf(patterns: readonly string[], limit: number): Query {
   return {
+    limit,
     keys: patterns.filter((each) => !each.endsWith("*")),
     prefixes: patterns.filter((each) => each.endsWith("*")).map((each) => each.slice(0, -1)),
   };
@@ -50,9 +70,10 @@ export function queryOf(patterns: readonly string[]): Query {
 /** A value with what it costs. @throws Refusal `bad-message` */
 export function keptOf(key: string, { value }: Packet): Kept {
   if (value === undefined) throw wrong("`value`", "there: any JSON", value);
-  const bytes = Buffer.byteLength(JSON.stringify(value));
+  const json = JSON.stringify(value);
+  const bytes = Buffer.byteLength(json);
   if (bytes > MAX_VALUE) throw wrong("`value`", `at most ${MAX_VALUE} bytes of JSON`, `${bytes} bytes`);
-  return { value, size: Buffer.byteLength(key) + bytes };
+  return { json, size: utf8Length(JSON.stringify(key)) + bytes };
 }
 
 /** @throws Refusal `bad-message` */
@@ -71,20 +92,25 @@ export function willOf({ will }: Packet): boolean {
 /** `state KEY VALUE`: JSON if it parses, else text [STATE-8]; `state KEY`: what it holds. */
 export function stateWords(args: string): Packet {
   const [key, rest] = splitWord(args);
-  return rest === "" ? { opcode: "get", keys: [key] } : { opcode: "set", key, value: valueIn(rest) };
+  if (key === "") throw wrong("what stands behind `state`", "KEY, or KEY VALUE", args);
+  return rest === "" ? { opcode: "get", keys: [key] } : { opcode: "set", key, value: jsonOrText(rest) };
 }
 
-function valueIn(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+/** `who PATTERN`. @throws Refusal `bad-message` */
+export function whoWords(pattern: string): Packet {
+  if (pattern === "") throw wrong("what stands behind `who`", "a PATTERN such as looking/*", pattern);
+  return { opcode: "who", keys: [pattern] };
+}
+
+/** `delete KEY`. @throws Refusal `bad-message` */
+export function deleteWords(key: string): Packet {
+  if (key === "") throw wrong("what stands behind `delete`", "a KEY", key);
+  return { opcode: "delete", key };
 }
 
 /** What a key is told as, without its opcode. */
-export function shown({ value, by }: Kept, version: number): object {
-  return { value, version, ...(by === undefined ? undefined : { by }) };
+export function shown({ json, by }: Kept, version: number): object {
+  return { value: JSON.parse(json), version, ...(by === undefined ? undefined : { by }) };
 }
 
 /** Why a version did not fit. */

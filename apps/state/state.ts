@@ -1,22 +1,24 @@
-import { type Answer, DONE, done, type MaybePromise, type Packet, quoted, Refusal, whenKnown } from "../../protocol/index.js";
+import { type Answer, attempt, DONE, done, type MaybePromise, type Packet, quoted, Refusal, whenKnown } from "../../protocol/index.js";
 import type { App, AppHub, Change, Done, Entry, Peer, Step } from "../../server/app.js";
 import { Feed } from "../keys/feed.js";
 import { Followers } from "../keys/followers.js";
 import { publicName } from "../keys/names.js";
-import { MAX_SNAPSHOT, read, snapshotOf, who } from "./answers.js";
+import { untilDone } from "../keys/until-done.js";
+import { MAX_ENTRIES, MAX_SNAPSHOT, read, snapshotOf, who } from "./answers.js";
 import {
   checkWatches,
   conflict,
+  deleteWords,
   ifOf,
   type Kept,
   keptOf,
-  keyOf,
   MAX_VALUE,
-  OWN,
+  ownKeyOf,
   patternsOf,
   queryOf,
   shown,
   stateWords,
+  whoWords,
   willOf,
 } from "./packets.js";
 import { Room, type RoomLimits } from "./room.js";
@@ -45,12 +47,12 @@ export function state(limits: StateLimits): App {
     },
     words: {
       state: stateWords,
-      delete: (key) => ({ opcode: "delete", key }),
-      who: (pattern) => ({ opcode: "who", keys: [pattern] }),
+      delete: deleteWords,
+      who: whoWords,
     },
     start: (hub) => app.start(hub),
     changed: (changes, hub) => app.changed(changes, hub),
-    back: (peer, _hub, reloaded) => (reloaded ? app.forget(peer) : undefined),
+    back: (peer, hub, reloaded) => app.back(peer, hub, reloaded),
     close: (peer, _why, hub) => app.close(peer, hub),
   };
 }
@@ -60,6 +62,8 @@ class Client {
   /** What it watches, with the newest `watch` that named it. */
   readonly watches = new Map<string, readonly string[]>();
   readonly owned = new Set<string>();
+  /** Watches under way: what they read may be told by their answer. */
+  readonly reading = new Set<object>();
   /** Its name in keys of its own: as good as any, and no way to reach it. */
   readonly ownName = Math.random().toString(36).slice(2, 10);
   ended = false;
@@ -82,12 +86,13 @@ class State {
   /** @throws Refusal `bad-message`, `conflict`, `not-yours`, `too-much-state` */
   set(packet: Packet, peer: Peer, hub: AppHub): MaybePromise<Answer> {
     const client = this.#client(peer);
-    const key = ownKey(keyOf(packet), client);
+    const force = mayAll(peer);
+    const key = ownKeyOf(packet, client.ownName, force);
     const version = ifOf(packet);
     const owned = willOf(packet);
     const about = owned ? { by: publicName(peer), since: hub.clock.time() } : undefined;
     const kept: Kept = { ...keptOf(key, packet), ...about };
-    const step: Step = { do: "set", key, by: peer.uuid, value: kept, owned, if: version };
+    const step: Step = { do: "set", key, by: peer.uuid, value: kept, owned, force, if: version };
     return whenKnown(this.#room.check(key, kept, hub), () =>
       whenKnown(hub.table.change([step]), ([made]) => {
         const entry = settled(made as Done, key, peer, version);
@@ -100,9 +105,10 @@ class State {
 
   /** @throws Refusal `bad-message`, `conflict`, `not-yours` */
   delete(packet: Packet, peer: Peer, hub: AppHub): MaybePromise<Answer> {
-    const key = ownKey(keyOf(packet), this.#client(peer));
+    const force = mayAll(peer);
+    const key = ownKeyOf(packet, this.#client(peer).ownName, force);
     const version = ifOf(packet);
-    return whenKnown(hub.table.change([{ do: "delete", key, by: peer.uuid, if: version }]), ([made]) => {
+    return whenKnown(hub.table.change([{ do: "delete", key, by: peer.uuid, force, if: version }]), ([made]) => {
       settled(made as Done, key, peer, version);
       return DONE;
     });
@@ -111,28 +117,30 @@ class State {
   /** First it is told of changes, then it is told what there is: nothing falls between the two [STATE-3]. */
   watch(patterns: readonly string[], peer: Peer, hub: AppHub): MaybePromise<Answer> {
     if (!peer.takesPushes) throw new Refusal("no-pushes", "Expected `watch` from a peer that takes pushes; plain words can `get`.");
-    const { watches } = this.#client(peer);
+    const { watches, reading } = this.#client(peer);
     const added = patterns.filter((each) => !watches.has(each));
     checkWatches(watches.size + added.length, this.limits.maxWatches);
     this.#follow(patterns, added, peer);
-    const undo = (error: unknown): never => {
-      // What a later one has named, maybe of code that was loaded anew, is not this one's to undo.
-      this.unwatch(
-        added.filter((each) => watches.get(each) === patterns),
-        peer,
-      );
-      throw error;
-    };
-    try {
-      const answer = whenKnown(hub.table.read(queryOf(patterns)), (entries) => {
+    reading.add(patterns);
+    return attempt(
+      () => hub.table.read(queryOf(patterns, MAX_ENTRIES)),
+      (entries) => {
         const snapshot = snapshotOf(entries);
-        this.#feed?.forget(peer, (key, newest) => (entries.get(key)?.version ?? 0) >= newest);
+        reading.delete(patterns);
+        this.#feed?.forget(
+          peer,
+          (key, newest) => (entries.get(key)?.version ?? 0) >= newest,
+          (key) => entries.has(key),
+        );
         return snapshot;
-      });
-      return answer instanceof Promise ? answer.catch(undo) : answer;
-    } catch (error) {
-      return undo(error);
-    }
+      },
+      // What a later one has named, maybe of code that was loaded anew, is not this one's to undo.
+      () => {
+        reading.delete(patterns);
+        const own = added.filter((each) => watches.get(each) === patterns);
+        this.unwatch(own, peer);
+      },
+    );
   }
 
   unwatch(patterns: readonly string[], peer: Peer): Answer {
@@ -143,19 +151,52 @@ class State {
   }
 
   changed(changes: readonly Change[], hub: AppHub): void {
-    this.#feed ??= new Feed(hub, (peer, changed) => this.#tellNow(peer, changed, hub), CATCH_UP);
+    this.#feed ??= new Feed(
+      hub,
+      (peer, changed) => this.#tellNow(peer, changed, hub),
+      CATCH_UP,
+      ({ uuid }) => this.#clients.get(uuid)?.reading.size === 0,
+    );
     for (const change of changes) {
       const { key, entry, before, version } = change;
       this.#room.changed(key, before, entry);
       if (before?.owner !== undefined) this.#clients.get(before.owner)?.owned.delete(key);
+      if (before?.owner !== undefined && change.taken) this.#restore(key, before, hub);
       if (entry?.owner !== undefined) this.#clients.get(entry.owner)?.owned.add(key);
       const ready: Peer[] = [];
-      for (const peer of this.#followers.of(key)) if (this.#feed.ready(peer, key, version)) ready.push(peer);
+      for (const peer of this.#followers.of(key)) if (this.#feed.ready(peer, change)) ready.push(peer);
       if (ready.length > 0) hub.multicast(ready, packetOf(key, entry, version));
     }
   }
 
-  /** Code that was loaded anew watches nothing yet. */
+  /** Its hub stood still, but it is there: its key is its own again, unless somebody has set it meanwhile [STATE-6]. */
+  #restore(key: string, { owner = "", value }: Entry, hub: AppHub): void {
+    if (this.#clients.get(owner)?.ended !== false) return;
+    const restored = hub.table.change([{ do: "set", key, by: owner, value, owned: true, if: 0 }]);
+    if (restored instanceof Promise) restored.catch((error) => hub.log.warn("state.lost", { error: (error as Error).message }));
+  }
+
+  /** Code that was loaded anew watches nothing yet; and it may have another name now [LOCK-7]. */
+  back(peer: Peer, hub: AppHub, reloaded: boolean): void {
+    const client = this.#clients.get(peer.uuid);
+    if (client === undefined) return;
+    if (reloaded) this.forget(peer);
+    untilDone(hub, () => this.#rename(peer, client, hub));
+  }
+
+  #rename(peer: Peer, { owned }: Client, hub: AppHub): MaybePromise<unknown> {
+    const [keys, owner, by] = [[...owned], peer.uuid, publicName(peer)];
+    if (keys.length === 0) return undefined;
+    return whenKnown(hub.table.read({ keys }), (entries) => {
+      const renamed = [...entries].filter(([, { value, owner: now }]) => now === owner && (value as Kept).by !== by);
+      // Set anew, so that who watches hears of it.
+      const steps = renamed.map(
+        ([key, { value, version }]): Step => ({ do: "set", key, by: owner, value: { ...(value as Kept), by }, owned: true, if: version }),
+      );
+      return steps.length === 0 ? undefined : hub.table.change(steps);
+    });
+  }
+
   forget(peer: Peer): void {
     const client = this.#clients.get(peer.uuid);
     if (client) this.unwatch([...client.watches.keys()], peer);
@@ -167,7 +208,12 @@ class State {
     if (client === undefined) return undefined;
     client.ended = true;
     this.forget(peer);
-    return whenKnown(this.#giveBack(peer, client, hub), () => void this.#clients.delete(peer.uuid));
+    untilDone(
+      hub,
+      () => this.#giveBack(peer, client, hub),
+      () => this.#clients.delete(peer.uuid),
+    );
+    return undefined;
   }
 
   #giveBack({ uuid: owner }: Peer, { owned }: Client, hub: AppHub): MaybePromise<unknown> {
@@ -203,15 +249,13 @@ function packetOf(key: string, entry: Entry | undefined, version: number): Packe
   return { opcode: "state", key, ...shown(entry.value as Kept, entry.version) };
 }
 
-/** `looking/7/~` as this peer's own key. */
-function ownKey(key: string, { ownName }: Client): string {
-  return key.endsWith(OWN) ? key.slice(0, -1) + ownName : key;
-}
+/** The application's own backends answer for all state. */
+const mayAll = ({ kind, local }: Peer): boolean => kind === "backend" && local;
 
 /** @throws Refusal `not-yours`, `conflict` where the step was not done */
 function settled({ ok, entry }: Done, key: string, peer: Peer, version: number | undefined): Entry | undefined {
   if (ok) return entry;
   if (entry?.owner !== undefined && entry.owner !== peer.uuid)
-    throw new Refusal("not-yours", `${quoted(key)} belongs to ${quoted((entry.value as Kept).by)} as long as that page lives.`);
+    throw new Refusal("not-yours", `${quoted(key)} belongs to ${quoted((entry.value as Kept).by)} as long as its owner is there.`);
   throw conflict(key, version ?? 0, entry?.version ?? 0);
 }

@@ -78,7 +78,7 @@ export interface Called {
  * - **Atomic**: the steps of one `change` happen together, in their order; nobody sees anything in between, and nobody gets in between.
  *   With `all` nothing happens unless every step can.
  * - **Order**: every member is told of all changes of a table, its own included, in one and the same order, and of its own before `change`
- *   settles. What `read` returns includes every change that was told before it settled, and none that is told later.
+ *   settles. What `change` and `read` return includes every change that was told before they settled, and none that is told later.
  * - **Versions** only grow, over all keys and tables and over restarts.
  * - **Lease**: what the peers of a member own is theirs while the member shows a sign of life (`renew`, `change` or `read`) at least every
  *   `lease` ms. Where it has not, all of that is freed and told as `taken`. This is judged before anything else is served, and the member that

@@ -1,4 +1,5 @@
-import { type Change, type Done, type Entry, type Query, SEPARATORS, type Step } from "./table.js";
+import { endOfGroup, Prefixes } from "./prefixes.js";
+import type { Change, Done, Entry, Query, Step } from "./table.js";
 import type { Versions } from "./versions.js";
 
 /** An entry, and the member that speaks for its owner. */
@@ -33,10 +34,13 @@ export class MemoryTable {
     return this.#entries.get(key);
   }
 
-  read({ keys = [], prefixes = [] }: Query): Map<string, Entry> {
+  read({ keys = [], prefixes = [], owned = false, limit = Number.POSITIVE_INFINITY }: Query): Map<string, Entry> {
     const found = new Map<string, Entry>();
-    for (const key of keys) this.#collect(key, found);
-    for (const prefix of prefixes) for (const key of this.#keysLike(prefix)) if (key.startsWith(prefix)) this.#collect(key, found);
+    for (const key of chain(keys, prefixes.length === 0 ? [] : this.#keysWith(new Prefixes(prefixes)))) {
+      if (found.size >= limit) break;
+      const entry = this.#entries.get(key);
+      if (entry && (!owned || entry.owner !== undefined)) found.set(key, entry);
+    }
     return found;
   }
 
@@ -57,7 +61,8 @@ export class MemoryTable {
       case "break":
         return entry !== undefined;
       default:
-        if (entry?.owner !== undefined && entry.owner !== step.by) return false;
+        if (entry?.owner !== undefined && entry.owner !== step.by && !step.force) return false;
+        if (step.do === "set" && step.owned && entry !== undefined && entry.owner !== step.by) return false;
         return step.if === undefined || step.if === (entry?.version ?? 0);
     }
   }
@@ -100,16 +105,10 @@ export class MemoryTable {
     changes.push({ key, entry: undefined, before, version: this.versions.next(), taken });
   }
 
-  #collect(key: string, found: Map<string, Entry>): void {
-    const entry = this.#entries.get(key);
-    if (entry) found.set(key, entry);
-  }
-
-  /** The keys that may begin with a prefix. */
-  *#keysLike(prefix: string): Iterable<string> {
-    const end = endOfGroup(prefix);
-    if (end !== -1) yield* this.#groups.get(prefix.slice(0, end)) ?? [];
-    else for (const [name, keys] of this.#groups) if (name.startsWith(prefix)) yield* keys;
+  /** The keys that begin with one of the prefixes: of a group that a prefix ends in all are looked at, of one that begins with it none need be. */
+  *#keysWith(prefixes: Prefixes): Iterable<string> {
+    for (const name of prefixes.groups) for (const key of this.#groups.get(name) ?? []) if (prefixes.fit(key)) yield key;
+    if (prefixes.open) for (const [name, keys] of this.#groups) if (prefixes.fit(name)) yield* keys;
   }
 }
 
@@ -118,7 +117,6 @@ function groupOf(key: string): string {
   return end === -1 ? key : key.slice(0, end);
 }
 
-function endOfGroup(key: string): number {
-  for (let i = 0; i < key.length; i++) if (SEPARATORS.includes(key.charAt(i))) return i;
-  return -1;
+function* chain<T>(...all: readonly Iterable<T>[]): Iterable<T> {
+  for (const each of all) yield* each;
 }

@@ -19,16 +19,20 @@ export type Step =
   | { readonly do: "amend"; readonly key: string; readonly owner: string; readonly value: unknown }
   /** Gives back a key that this owner has. */
   | { readonly do: "free"; readonly key: string; readonly owner: string }
-  /** What somebody else owns stays. `if`: only while it has this version, 0: only where there is none. `owned`: it goes with its owner. */
+  /**
+   * What somebody else owns stays, but for `force`. `if`: only while it has this version, 0: only where there is none. `owned`: it is its owner's and goes
+   * with it, so it must be nobody's value yet.
+   */
   | {
       readonly do: "set";
       readonly key: string;
       readonly by: string;
       readonly value: unknown;
       readonly owned?: boolean;
+      readonly force?: boolean;
       readonly if?: number | undefined;
     }
-  | { readonly do: "delete"; readonly key: string; readonly by: string; readonly if?: number | undefined }
+  | { readonly do: "delete"; readonly key: string; readonly by: string; readonly force?: boolean; readonly if?: number | undefined }
   /** Takes it from whoever has it. */
   | { readonly do: "break"; readonly key: string };
 
@@ -51,10 +55,14 @@ export interface Change {
   readonly taken: boolean;
 }
 
-/** Which keys to read: these, and all that begin with one of the prefixes. */
+/** Which keys to read: these, and all that begin with one of the prefixes; each is looked at once. */
 export interface Query {
   readonly keys?: readonly string[];
   readonly prefixes?: readonly string[];
+  /** Only those that somebody owns. */
+  readonly owned?: boolean;
+  /** Entries at the most: who gets so many knows that there may be more. Default: all. */
+  readonly limit?: number;
 }
 
 /** What separates the parts of a key: keys with the same first part are found together. */

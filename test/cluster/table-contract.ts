@@ -17,10 +17,10 @@ const changeOf = ({ key, entry, before, version, taken }: Change): Change => {
 };
 
 const claim = (key: string, owner = ANNA, value: unknown = "claimed"): Step => ({ do: "claim", key, owner, value });
-const set = (key: string, value: unknown = "set", more: { by?: string; owned?: boolean; if?: number } = {}): Step => {
+const set = (key: string, value: unknown = "set", more: { by?: string; owned?: boolean; force?: boolean; if?: number } = {}): Step => {
   return { do: "set", key, by: ANNA, value, ...more };
 };
-const remove = (key: string, more: { by?: string; if?: number } = {}): Step => ({ do: "delete", key, by: ANNA, ...more });
+const remove = (key: string, more: { by?: string; force?: boolean; if?: number } = {}): Step => ({ do: "delete", key, by: ANNA, ...more });
 const free = (key: string, owner = ANNA): Step => ({ do: "free", key, owner });
 
 /** One implementation between two members, as short as the tests are. */
@@ -141,9 +141,19 @@ export function tableContract(name: string, create: CreateClusters): void {
       assert.deepEqual(await tables.onlyThere(remove("k", { by: BEN })), { ok: false, entry: mine.entry });
       const open = await tables.only(set("k", 3));
       assert.equal(open.entry?.owner, undefined);
+      // Nobody makes his own what is there for all.
+      assert.deepEqual(await tables.onlyThere(set("k", 4, { by: BEN, owned: true })), { ok: false, entry: open.entry });
+      assert.equal((await tables.onlyThere(remove("k", { by: BEN }))).ok, true);
       assert.equal((await tables.onlyThere(set("k", 4, { by: BEN, owned: true }))).entry?.owner, BEN);
       assert.equal((await tables.only(remove("k"))).ok, false);
       assert.deepEqual(await tables.onlyThere(remove("k", { by: BEN })), { ok: true, entry: undefined });
+    });
+
+    rule("with force what is owned is set and deleted too, and has not been taken", async (tables) => {
+      await tables.onlyThere(set("k", 1, { by: BEN, owned: true }));
+      assert.equal((await tables.only(set("k", 2, { force: true }))).entry?.owner, undefined);
+      await tables.onlyThere(set("j", 1, { by: BEN, owned: true }));
+      assert.deepEqual(await tables.only(remove("j", { force: true })), { ok: true, entry: undefined });
     });
 
     rule("if: it is done only where the key has this version; 0 is where there is none", async (tables) => {

@@ -16,7 +16,7 @@ export const DEFAULTS: LockLimits = {
 export interface Holdings {
   mine: Record<string, number>;
   held: Record<string, { by: string; since: number; state: string }>;
-  more?: number;
+  more?: true;
 }
 
 /** A hub with locks, no socket anywhere. */

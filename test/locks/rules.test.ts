@@ -359,12 +359,12 @@ describe("chapter 17: the operator", () => {
     assert.match(script.texts()[0] as string, /^next done {"mine":{},"held":{"3":{"by":"Bob",/);
   });
 
-  test("a list that would be too long for one answer says how many more there are", () => {
+  test("a list that would be too long for one answer says that there are more", () => {
     const hub = new LockHub();
     for (let n = 0; n < 3; n++) hub.page(`Page ${n}`).view(...Array.from({ length: 4_000 }, (_, i) => `${n}-${i}`));
-    const { held, more = 0 } = hub.page("Anna").ask({ opcode: "locks", space: "books" }).result as Holdings;
-    assert.equal(idsOf(held).length + more, 12_000);
-    assert.ok(more > 0);
+    const { held, more } = hub.page("Anna").ask({ opcode: "locks", space: "books" }).result as Holdings;
+    assert.equal(more, true);
+    assert.ok(idsOf(held).length > 4_000);
   });
 });
 

@@ -75,7 +75,8 @@ export class History implements Member, Witness {
     const entry = this.table.get(step.key);
     if (step.do === "free") return entry !== undefined && entry.owner === step.owner;
     assert.ok(step.do === "set" || step.do === "delete");
-    if (entry?.owner !== undefined && entry.owner !== step.by) return false;
+    if (entry?.owner !== undefined && entry.owner !== step.by && !step.force) return false;
+    if (step.do === "set" && step.owned && entry !== undefined && entry.owner !== step.by) return false;
     return step.if === undefined || step.if === (entry?.version ?? 0);
   }
 

@@ -134,9 +134,9 @@ export class StatePage {
     const patterns = [...this.#patterns];
     for (const [key, { version, value, owner }] of this.history.table) {
       if (!matches(patterns, key)) continue;
-      const { value: shown, by } = value as { value: unknown; by?: string };
+      const { json, by } = value as { json: string; by?: string };
       assert.equal(this.#known.get(key)?.version, version, "who watches a key knows its newest version");
-      assert.equal(this.#known.get(key)?.value, JSON.stringify({ value: shown, by }), "who watches a key knows its value");
+      assert.equal(this.#known.get(key)?.value, JSON.stringify({ value: JSON.parse(json), by }), "who watches a key knows its value");
       assert.equal(by !== undefined, owner !== undefined, "what goes with its owner is told with its name");
     }
     for (const key of this.#known.keys()) assert.ok(this.history.table.has(key), "who watches a key is told that it was deleted");

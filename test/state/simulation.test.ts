@@ -31,8 +31,8 @@ describe("18 State: the simulation finds a bug that is planted", () => {
 
   test("whoever does not take it at once is never told of a key", async (t) => {
     plant(t, Feed.prototype, "ready", (right) => {
-      return function (this: Feed, peer, key, version) {
-        return key.endsWith("1") ? peer.writable : right.call(this, peer, key, version);
+      return function (this: Feed, peer, news) {
+        return news.key.endsWith("1") ? peer.writable : right.call(this, peer, news);
       };
     });
     assert.ok(await isFound(simulateState));
