@@ -72,7 +72,7 @@ export class LockPage {
 
   pushes(): Packet[] {
     this.#pushes.push(...this.peer.read());
-    return this.#pushes.splice(0);
+    return this.#pushes.splice(0).filter(({ opcode }) => opcode === "lock");
   }
 
   drop(): void {

@@ -412,6 +412,65 @@ describe("chapter 17: a page that is slow or away", () => {
   });
 });
 
+describe("chapter 17: what one page does hurts no other", () => {
+  test("[LOCK-5] 10,000 long ids that are lost at once make no page slow that reads, and each is told", () => {
+    const hub = new LockHub();
+    const anna = hub.page("Anna");
+    const ids = Array.from({ length: 10_000 }, (_, n) => `${n}`.padStart(250, "x"));
+    for (let i = 0; i < ids.length; i += 2_500) assert.equal(anna.lock(...ids.slice(i, i + 2_500)).status, "done");
+    hub.clock.pass(10_001);
+    hub.clock.advance(1_000);
+    const lost: string[] = [];
+    for (let some = anna.pushes(); some.length > 0; some = anna.pushes()) lost.push(...some.flatMap(({ ids }) => ids as string[]));
+    assert.equal(new Set(lost).size, 10_000);
+    assert.equal(anna.peer.closedWith(), undefined);
+  });
+
+  test("[LOCK-2] a name of quotes, beside 10,000 ids, fits into what a page may be sent", () => {
+    const hub = new LockHub();
+    const [eve, bob] = [hub.page('"'.repeat(200)), hub.page("Bob")];
+    const ids = Array.from({ length: 10_000 }, (_, n) => `${n}`.padStart(8, "0"));
+    eve.view(...ids);
+    assert.equal(Object.keys(bob.view(...ids).held).length, 10_000);
+    assert.ok(JSON.stringify(bob.view(ids[0]).held).length < 200);
+    assert.equal(bob.peer.closedWith(), undefined);
+  });
+
+  test("[LOCK-2] a lock that was refused does not count", () => {
+    const hub = new LockHub({ maxLocksInAll: 3 });
+    const [anna, bob] = [hub.page("Anna"), hub.page("Bob")];
+    anna.lock(1);
+    assert.equal(codeOf(bob.lock(1, 2)), "locked");
+    assert.equal(anna.lock(2, 3).status, "done");
+  });
+
+  test("[LOCK-7] a page that comes back under another name is seen under that", () => {
+    const hub = new LockHub();
+    const [anna, bob] = [hub.page("Anna"), hub.page("Bob")];
+    anna.view(1);
+    bob.view(1);
+    anna.drop();
+    hub.peer({ hello: { ident: "Carla", resume: anna.peer.ready?.resume, seen: 1 } });
+    assert.deepEqual(bob.told(), ["1 reconnecting Anna", "1 held Carla"]);
+  });
+
+  test("[LOCK-5] `lost` that a slow page has not been told stands in front of the answer to what it says next", () => {
+    const hub = new LockHub();
+    const anna = hub.page("Anna");
+    anna.lock(1);
+    anna.peer.stuck = true;
+    anna.peer.connection.send({ opcode: "x" });
+    hub.clock.endTurn();
+    hub.script().say("break books 1");
+    anna.peer.say({ opcode: "lock", space: "books", ids: [1] });
+    anna.peer.unstick();
+    assert.deepEqual(
+      anna.peer.read().map(({ opcode, state }) => state ?? opcode),
+      ["x", "lost", "next"],
+    );
+  });
+});
+
 describe("chapter 17: bad input", () => {
   const BAD: readonly [name: string, fields: object, code: string][] = [
     ["no ids", { space: "books" }, "bad-message"],

@@ -139,6 +139,26 @@ describe("a peer that does not take what it is sent", () => {
     assert.equal(called, 1);
   });
 
+  test("what is thrown when it is writable again is logged, and hurts nobody", () => {
+    const app = new CounterApp();
+    const hub = new LoopbackHub({ apps: [app] });
+    hub.peer({ hello: {} });
+    const [peer] = app.peers as [Peer];
+    let called = 0;
+    peer.onceWritable(() => {
+      throw new Error("Not today.");
+    });
+    peer.onceWritable(() => called++);
+    hub.clock.endTurn();
+    assert.equal(called, 1);
+    assert.equal(hub.log.lines.filter(({ level }) => level === "error").length, 1);
+  });
+
+  test("two apps of one name are refused: what they share would be mixed", () => {
+    const app = (): App => ({ name: "same", opcodes: { x: () => 1 } });
+    assert.throws(() => new LoopbackHub({ apps: [app(), app()] }), /Expected the name of an app to be its own, got `same` twice/);
+  });
+
   test("multicast sends one packet to these peers and nobody else", () => {
     const app = new CounterApp();
     const hub = new LoopbackHub({ apps: [app] });

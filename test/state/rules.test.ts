@@ -244,6 +244,65 @@ describe("chapter 18: plain words", () => {
   });
 });
 
+describe("chapter 18: what one peer does hurts no other", () => {
+  test("[STATE-1] keys of control characters count as what they take in an answer", () => {
+    const hub = new StateHub();
+    const [eve, bob] = [hub.client(), hub.client()];
+    for (let n = 0; n < 1_000; n++) eve.set(`${"\u0001".repeat(250)}${n}`, 1);
+    assert.equal(codeOf(bob.ask({ opcode: "get", keys: ["*"] })), "too-much-state");
+    assert.equal(bob.peer.closedWith(), undefined);
+  });
+
+  test("[STATE-4] a key that came and went while a page was away costs it nothing", () => {
+    const hub = new StateHub();
+    const [eve, bob] = [hub.client(), hub.client()];
+    eve.set("stays", 0);
+    bob.watch("*");
+    bob.peer.connection.lost("lost");
+    for (let n = 0; n < 1_000; n++) {
+      eve.set(`k${n}`, 1);
+      eve.delete(`k${n}`);
+    }
+    eve.set("stays", 1);
+    const again = new StateClient(hub.peer({ hello: { resume: bob.peer.ready?.resume, seen: 1 } }));
+    assert.deepEqual(again.told(), ["stays 1"]);
+  });
+
+  test("[STATE-6] nobody makes his own what is there for all; a backend of this host always may", () => {
+    const hub = new StateHub();
+    const [eve, backend] = [hub.client(), new StateClient(hub.peer({ kind: "backend", address: "127.0.0.1", hello: { window: 8 } }))];
+    backend.set("machine/7", 1);
+    assert.equal(codeOf(eve.set("machine/7", 2, { will: true })), "conflict");
+    eve.set("machine/8", 1, { will: true });
+    assert.equal(backend.set("machine/8", 2).status, "done");
+    assert.equal(codeOf(hub.client().delete("machine/9")), undefined);
+    eve.set("machine/9", 1, { will: true });
+    assert.equal(backend.delete("machine/9").status, "done");
+    assert.deepEqual(hub.client().watch("machine/*"), { "machine/7": 1, "machine/8": 2 });
+  });
+
+  test("[STATE-6] another peer's own key is its own before it has set it", () => {
+    const hub = new StateHub();
+    const [anna, eve] = [hub.client("Anna"), hub.client("Eve")];
+    const { key } = anna.set("looking/1/~", 1, { will: true }).result as { key: string };
+    const name = key.slice("looking/1/".length);
+    for (const answer of [eve.set(`looking/2/${name}`, 1), eve.delete(`looking/2/${name}`)]) assert.equal(codeOf(answer), "not-yours");
+    assert.equal(anna.set("looking/2/~", 1, { will: true }).status, "done");
+    assert.equal(anna.set(`looking/2/${name}`, 2, { will: true }).status, "done");
+    assert.equal(codeOf(anna.set(`${"x".repeat(250)}/~`, 1)), "bad-message");
+  });
+
+  test("[LOCK-7] a page that comes back under another name is told under that", () => {
+    const hub = new StateHub();
+    const [anna, bob] = [hub.client("Anna"), hub.client("Bob")];
+    anna.set("looking/1", 1, { will: true });
+    bob.watch("looking/*");
+    anna.peer.connection.lost("lost");
+    hub.peer({ hello: { ident: "Carla", resume: anna.peer.ready?.resume, seen: 1 } });
+    assert.equal(bob.pushes().at(-1)?.by, "Carla");
+  });
+});
+
 describe("chapter 18: bad input", () => {
   const BAD: readonly [name: string, packet: object, code: string][] = [
     ["no key", { opcode: "set", value: 1 }, "bad-message"],
