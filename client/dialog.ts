@@ -216,7 +216,7 @@ export class ClientDialog {
   #begin(ready: Ready): void {
     const before = this.#resume;
     if (ready.resumed && before !== undefined) this.#takeUp(ready);
-    else if (before !== undefined) this.abandon(CLOSE.lost.code, `The hub has a new page for this one: ${ready.reason}.`);
+    else if (before !== undefined) this.abandon(CLOSE.lost.code, `The hub has a new page for this one: ${ready.reason}. Say it again.`);
     this.#forgotten = false;
     this.#resume = ready.resume;
     this.#maxMessage = ready.limits?.maxMessage ?? Number.POSITIVE_INFINITY;

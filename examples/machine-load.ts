@@ -1,5 +1,5 @@
 // A backend that keeps values for everybody who looks: what this machine is doing, once a second, as state `machine/…`.
-//   node machine-load.js HUB
+//   node dist/examples/machine-load.js tcp://127.0.0.1:8097
 import { cpus, freemem, loadavg, totalmem, uptime } from "node:os";
 import { connect } from "../tcp-client/index.js";
 

@@ -280,7 +280,8 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     default: 1_000_000,
     unit: "ids",
     min: 1,
-    about: "Listed or locked by all pages of the hub together: 100 pages with all they may have. An id takes 400 bytes, a long one in a space of its own 1,100.",
+    about:
+      "Listed or locked by all pages of the hub together: 100 pages with all they may have. An id takes 400 bytes, a long one in a space of its own 1,100.",
   },
   maxKeys: {
     type: "integer",

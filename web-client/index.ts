@@ -7,7 +7,7 @@ export type { ClientOptions, MessageFields, Outcome } from "../client/index.js";
 export { ClosedError, CloseEvent, HubClient, PushEvent, ReadyEvent, RefusedError } from "../client/index.js";
 export { type EndState, Job, JobEvent, type JobState } from "./job.js";
 export { type Holding, LockEvent, type LockInfo } from "./lock-event.js";
-export { type Holdings, type Id, Locks } from "./locks.js";
+export { type Holdings, type Id, type Ids, Locks } from "./locks.js";
 export { PageClient } from "./page-client.js";
 export { type Presence, type SetOptions, SharedState } from "./shared-state.js";
 export { type StateChange, StateEvent, type StateValue } from "./state-change.js";

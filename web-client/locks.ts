@@ -1,10 +1,21 @@
 import { type HubClient, RefusedError } from "../client/index.js";
 import type { Packet } from "../protocol/index.js";
 import type { EventTargetOf } from "./events.js";
+import { expected } from "./expected.js";
 import { type Holding, LockEvent, type LockEventType, type LockInfo } from "./lock-event.js";
 
 /** A number is an id in decimal. */
 export type Id = string | number;
+
+/** A list, a set, …; a text, whose characters would be ids, is none. */
+export type Ids = Iterable<Id> & object;
+
+/** How the connection ends for good. */
+export interface Ends {
+  readonly over: AbortSignal;
+  /** Before that, where the page has closed it itself. */
+  readonly left: AbortSignal;
+}
 
 /** Ids and whose they are. */
 export interface Holdings {
@@ -17,7 +28,7 @@ export interface Holdings {
 interface Answer {
   readonly mine: Readonly<Record<string, number>>;
   readonly held: Readonly<Record<string, Holding>>;
-  readonly more?: number;
+  readonly more?: true;
 }
 
 const Base = EventTarget as unknown as new () => EventTargetOf<LockEventType, LockEvent>;
@@ -39,15 +50,16 @@ export class Locks extends Base implements Holdings {
   /** What the last view named, and what of it was this page's. */
   #named: ReadonlySet<string> = new Set();
   #viewing = new Set<string>();
+  /** What the page wants to view, whether or not the hub has heard of it. */
+  #wanted: readonly Id[] = [];
 
   /**
-   * @param over the connection has ended for good
    * @param locked by this page, before it was loaded anew
    */
   constructor(
     private readonly hub: HubClient,
     readonly space: string,
-    over: AbortSignal,
+    private readonly ends: Ends,
     locked: Iterable<string> = [],
   ) {
     super();
@@ -58,20 +70,20 @@ export class Locks extends Base implements Holdings {
     hub.addEventListener("fresh", () => {
       this.#lose();
       // Where there is no connection again, there will be another `fresh`.
-      if (this.#named.size > 0) this.view(this.#named).catch(() => {});
+      if (this.#wanted.length > 0) this.view(this.#wanted).catch(() => {});
     });
-    over.addEventListener("abort", () => this.#lose());
+    ends.over.addEventListener("abort", () => this.#lose());
   }
 
   /**
    * Says what this page shows: claims what is free of it, gives back what an earlier view had claimed and this one does not name. From
    * now on each change of these ids is an event.
    * @returns whose they are
-   * @throws RefusedError (rejects) `too-many-locks`, `bad-message`; ClosedError
+   * @throws RefusedError (rejects) `too-many-locks`, `bad-message`; ClosedError; TypeError
    */
-  view(ids: Iterable<Id>): Promise<Holdings> {
-    const named = new Set(Array.from(ids, String));
-    return this.#ask("view", named, (answer) => {
+  async view(ids: Ids): Promise<Holdings> {
+    const { list, named } = namedBy(ids);
+    const viewed = this.#ask("view", list, (answer) => {
       const holdings = holdingsOf(answer);
       const dropped = [...this.mine.keys(), ...this.held.keys()].filter((id) => !named.has(id) && !this.locked.has(id));
       this.#named = named;
@@ -79,16 +91,22 @@ export class Locks extends Base implements Holdings {
       this.#take([...dropped, ...named], holdings);
       return holdings;
     });
+    // Not before it is sent: where that brings `fresh`, this one need not be said again.
+    this.#wanted = list;
+    viewed.catch((error) => {
+      if (this.#wanted === list && error instanceof RefusedError) this.#wanted = [...this.#named];
+    });
+    return viewed;
   }
 
   /**
    * Locks all of them, or none. They stay this page's, over a reload too, until `unlock`.
    * @returns their fences
-   * @throws RefusedError (rejects) `locked`, whose `result.held` says whose they are, `too-many-locks`, `bad-message`; ClosedError
+   * @throws RefusedError (rejects) `locked`, whose `result.held` says whose they are, `too-many-locks`, `bad-message`; ClosedError; TypeError
    */
-  lock(ids: Iterable<Id>): Promise<ReadonlyMap<string, number>> {
-    const named = new Set(Array.from(ids, String));
-    return this.#ask("lock", named, (answer) => {
+  async lock(ids: Ids): Promise<ReadonlyMap<string, number>> {
+    const { list, named } = namedBy(ids);
+    return this.#ask("lock", list, (answer) => {
       const holdings = holdingsOf(answer);
       for (const id of named) this.#locked.add(id);
       this.#take(named, holdings);
@@ -96,36 +114,45 @@ export class Locks extends Base implements Holdings {
     });
   }
 
-  /** Gives back what `lock` took; what the page's view has claimed stays its own. @throws RefusedError (rejects) `not-yours`; ClosedError */
-  unlock(ids: Iterable<Id>): Promise<void> {
-    const named = new Set(Array.from(ids, String));
+  /**
+   * Gives back what `lock` took; what the page's view has claimed stays its own.
+   * @throws RefusedError (rejects) `not-yours`, `bad-message`; ClosedError; TypeError
+   */
+  async unlock(ids: Ids): Promise<void> {
+    const { list, named } = namedBy(ids);
+    const mine = new Set(this.mine.keys());
     // A reload before the answer must not make them locked again.
     const before = [...named].filter((id) => this.#locked.delete(id));
-    const unlocked = this.#ask("unlock", named, () =>
+    const unlocked = this.#ask("unlock", list, () =>
       this.#take(
         [...named].filter((id) => !this.#viewing.has(id)),
         NOTHING,
       ),
     );
     unlocked.catch((error) => {
-      if (error instanceof RefusedError) for (const id of before) if (this.#mine.has(id)) this.#locked.add(id);
+      // What was locked before a reload may not be known as `mine` yet.
+      const kept = before.filter((id) => this.mine.has(id) || !mine.has(id));
+      if (error instanceof RefusedError) for (const id of kept) this.#locked.add(id);
     });
     return unlocked;
   }
 
-  /** All that is held in this space, of at most 10,000 ids. `mine` then has what this page has: a page that was loaded anew asks for it. */
-  list(): Promise<Holdings & { readonly more: number }> {
+  /**
+   * What is held in this space, as much as one answer of at most 1 MiB has room for, and whether there are `more`. `mine` then has what this
+   * page has: a page that was loaded anew asks for it.
+   */
+  list(): Promise<Holdings & { readonly more: boolean }> {
     return this.#ask("locks", undefined, (answer) => {
       const { mine, held } = holdingsOf(answer);
-      const { more = 0 } = answer;
-      const known = more > 0 ? [] : [...this.mine.keys(), ...this.locked];
+      const { more = false } = answer;
+      const known = more ? [] : [...this.mine.keys(), ...this.locked];
       this.#take(new Set([...known, ...mine.keys()]), { mine, held: this.held }, true);
       return { mine, held, more };
     });
   }
 
-  #ask<T>(opcode: string, ids: Iterable<string> | undefined, then: (answer: Answer) => T): Promise<T> {
-    return this.hub.send({ opcode, space: this.space, ids: ids && [...ids] }).then(({ result }) => then(result as Answer));
+  #ask<T>(opcode: string, ids: readonly Id[] | undefined, then: (answer: Answer) => T): Promise<T> {
+    return this.hub.send({ opcode, space: this.space, ids }).then(({ result }) => then(result as Answer));
   }
 
   /** An app of one's own may have pushes of this name: only what looks like a lock is one. */
@@ -143,9 +170,7 @@ export class Locks extends Base implements Holdings {
 
   /** The hub does not know this page any more. */
   #lose(): void {
-    this.#held.clear();
-    this.#locked.clear();
-    this.#take([...this.mine.keys()], NOTHING, true);
+    this.#take(new Set([...this.mine.keys(), ...this.locked, ...this.held.keys()]), NOTHING, !this.ends.left.aborted);
   }
 
   /**
@@ -173,12 +198,22 @@ export class Locks extends Base implements Holdings {
 
   #about(id: string): LockInfo {
     const fence = this.mine.get(id);
-    return fence === undefined ? (this.held.get(id) ?? FREE) : { state: "yours", fence };
+    if (fence !== undefined) return { state: "yours", fence };
+    // Locked before a reload: the fence is not known yet.
+    return this.locked.has(id) ? YOURS : (this.held.get(id) ?? FREE);
   }
 }
 
 const FREE: LockInfo = { state: "free" };
+const YOURS: LockInfo = { state: "yours" };
 const NONE = new Map<string, never>();
 const NOTHING: Holdings = { mine: NONE, held: NONE };
 
 const holdingsOf = ({ mine, held }: Answer): Holdings => ({ mine: new Map(Object.entries(mine)), held: new Map(Object.entries(held)) });
+
+/** The hub judges each id as it came; here it goes by its text. @throws TypeError */
+function namedBy(ids: Ids): { list: readonly Id[]; named: ReadonlySet<string> } {
+  if (typeof ids !== "object" || ids === null || !(Symbol.iterator in ids)) throw expected("`ids` to be a list, such as [4711]", ids);
+  const list = [...new Set(ids)];
+  return { list, named: new Set(list.map(String)) };
+}

@@ -1,9 +1,16 @@
 import { ClosedError, HubClient, type Snapshot } from "../client/index.js";
 import { CLOSE, type Packet } from "../protocol/index.js";
+import { expected } from "./expected.js";
 import type { Job } from "./job.js";
 import { type CancelPacket, JobEntry, type JobInfo } from "./job-entry.js";
 import { Locks } from "./locks.js";
 import { SharedState } from "./shared-state.js";
+import { Wills } from "./wills.js";
+
+/** @throws TypeError */
+function checkText(value: unknown, what: string): void {
+  if (typeof value !== "string" || value === "") throw expected(what, value);
+}
 
 /** Jobs that a page remembers: as many as the hub does (`maxJobs`), if nobody says otherwise there. */
 const MAX_JOBS = 100;
@@ -34,10 +41,11 @@ export class PageClient extends Base {
   readonly #entries = new Map<string, JobEntry>();
   readonly #locks = new Map<string, Locks>();
   readonly #states = new Map<string, SharedState>();
-  /** Keys that go with this page, as they were set. */
-  readonly #wills = new Map<string, Packet>();
+  readonly #wills = new Wills(this);
   /** The connection has ended for good. */
   readonly #over = new AbortController();
+  /** The page has ended it itself. */
+  readonly #left = new AbortController();
 
   constructor(openWire: ConstructorParameters<typeof HubClient>[0], hello: () => object | Promise<object>, restored?: PageSnapshot) {
     super(openWire, hello, restored);
@@ -46,8 +54,6 @@ export class PageClient extends Base {
     this.addEventListener("message", ({ packet }) => this.#hear(packet));
     this.addEventListener("fresh", ({ ready }) => {
       this.#lost(CLOSE.lost.code, `this page is new to the hub (${ready.reason ?? "expired"}).`);
-      // Where it is not to be had any more there is nobody to tell; without a connection it is said at the next one.
-      for (const will of this.#wills.values()) this.send(will).catch(() => {});
     });
     this.addEventListener("ready", () => this.#connection(true));
     this.addEventListener("close", ({ code, reason, retryIn }) => {
@@ -62,13 +68,15 @@ export class PageClient extends Base {
     return this.#entry(name || "job").job;
   }
 
-  /** The locks of a space (`books`, say), the same object each time. */
+  /** The locks of a space (`books`, say), the same object each time. @throws TypeError */
   locks(space: string): Locks {
+    checkText(space, '`space` to be a text, such as "books"');
     return this.#space(space);
   }
 
-  /** Watches keys: one, or all that begin alike (`machine/*`). The same object each time until it is closed. */
+  /** Watches keys: one, or all that begin alike (`machine/*`). The same object each time until it is closed. @throws TypeError */
   state(pattern: string): SharedState {
+    checkText(pattern, '`pattern` to be a key or a prefix, such as "machine/*"');
     for (const [each, { closed }] of this.#states) if (closed) this.#states.delete(each);
     let state = this.#states.get(pattern);
     if (state === undefined) {
@@ -90,6 +98,7 @@ export class PageClient extends Base {
   }
 
   override close(): void {
+    this.#left.abort();
     super.close();
     // In a pause between two tries there is no connection whose end would be an event.
     if (this.connected) return;
@@ -109,7 +118,7 @@ export class PageClient extends Base {
   #space(space: string, locked?: readonly string[]): Locks {
     let locks = this.#locks.get(space);
     if (locks === undefined) {
-      locks = new Locks(this, space, this.#over.signal, locked);
+      locks = new Locks(this, space, { over: this.#over.signal, left: this.#left.signal }, locked);
       this.#locks.set(space, locks);
     }
     return locks;

@@ -1,7 +1,9 @@
 import { ClosedError, type HubClient, RefusedError } from "../client/index.js";
 import { CLOSE, type Packet } from "../protocol/index.js";
+import { changesOf } from "./changes.js";
 import type { EventTargetOf } from "./events.js";
 import { type StateChange, StateEvent, type StateValue } from "./state-change.js";
+import type { Wills } from "./wills.js";
 
 /** How a key is set. */
 export interface SetOptions {
@@ -29,8 +31,9 @@ const Base = EventTarget as unknown as new () => EventTargetOf<"change", StateEv
 export class SharedState extends Base implements AsyncIterable<StateChange> {
   /** What the keys hold. */
   readonly values: ReadonlyMap<string, StateValue> = new Map();
-  /** Settles when `values` is complete for the first time; rejects with RefusedError, or with ClosedError where it will never be. */
-  readonly ready: Promise<void>;
+  readonly #ready: Promise<void>;
+  /** Somebody hears of it where it is refused. */
+  #looked = false;
   readonly #values = this.values as Map<string, StateValue>;
   /** Of all keys told of in this watch; while it is unanswered of those that were deleted, too. */
   #versions = new Map<string, number>();
@@ -41,21 +44,20 @@ export class SharedState extends Base implements AsyncIterable<StateChange> {
 
   /**
    * @param pattern a key, or a prefix that ends in `*`
-   * @param wills what to set again for this page, by key
+   * @param wills the keys that go with this page
    * @param over the connection has ended for good
    */
   constructor(
     private readonly hub: HubClient,
     readonly pattern: string,
-    private readonly wills: Map<string, Packet>,
+    private readonly wills: Wills,
     private readonly over: AbortSignal,
   ) {
     super();
-    this.ready = new Promise((resolve, reject) => {
+    this.#ready = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    // Who does not look at it hears of it as the end of the values.
-    this.ready.catch(() => {});
+    this.#ready.catch(() => {});
     const { signal } = this.#over;
     // Whoever waits for an answer goes on a moment later; a push right behind it must not overtake that.
     hub.addEventListener("state", ({ packet }) => queueMicrotask(() => this.#hear(packet)), { signal });
@@ -64,18 +66,23 @@ export class SharedState extends Base implements AsyncIterable<StateChange> {
     void this.#watch();
   }
 
+  /** Settles when `values` is complete for the first time; rejects with RefusedError, or with ClosedError where it will never be. */
+  get ready(): Promise<void> {
+    this.#looked = true;
+    return this.#ready;
+  }
+
   /**
    * Sets any key, of this pattern or not; one that ends in `/~` is this page's own, and the answer says how it is called.
    * @throws RefusedError (rejects) `conflict`, `not-yours`, `too-much-state`, `bad-message`; ClosedError
    */
   set(key: string, value: unknown, options: SetOptions = {}): Promise<{ readonly key: string; readonly version: number }> {
-    const packet = { opcode: "set", key, value, ...options };
-    return this.#change(packet, options.will ? { ...packet, if: undefined } : undefined) as Promise<{ key: string; version: number }>;
+    return this.wills.change({ opcode: "set", key, value, ...options }) as Promise<{ key: string; version: number }>;
   }
 
   /** @throws RefusedError (rejects) `conflict`, `not-yours`, `bad-message`; ClosedError */
   async delete(key: string, options: Pick<SetOptions, "if"> = {}): Promise<void> {
-    await this.#change({ opcode: "delete", key, ...options });
+    await this.wills.change({ opcode: "delete", key, ...options });
   }
 
   /** The keys of this pattern that go with their owners. @throws RefusedError (rejects) `too-much-state`; ClosedError */
@@ -99,48 +106,9 @@ export class SharedState extends Base implements AsyncIterable<StateChange> {
    * First what the keys hold now, then each change. Who is slow gets of each key only the newest; ends when this is closed, and throws where the
    * hub refused it.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<StateChange, void, undefined> {
-    const waiting = new Map<string, StateChange>();
-    let wake = (): void => {};
-    const note = ({ key, value, version, deleted, by }: StateChange): void => {
-      waiting.set(key, { key, value, version, deleted, by });
-      wake();
-    };
-    for (const [key, kept] of this.values) note({ key, deleted: false, ...kept });
-    this.addEventListener("change", note);
-    const { signal } = this.#over;
-    const end = (): void => wake();
-    signal.addEventListener("abort", end);
-    try {
-      for (;;) {
-        for (const [key, change] of waiting) {
-          waiting.delete(key);
-          yield change;
-        }
-        if (signal.aborted) break;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    } finally {
-      this.removeEventListener("change", note);
-      signal.removeEventListener("abort", end);
-    }
-    if (signal.reason instanceof RefusedError) throw signal.reason;
-  }
-
-  /** @param will what is to be set again from now on */
-  async #change(packet: Packet & { key: string }, will?: Packet): Promise<unknown> {
-    const { key } = packet;
-    const before = this.wills.get(key);
-    const remember = (packet?: Packet): unknown => (packet ? this.wills.set(key, packet) : this.wills.delete(key));
-    remember(will);
-    try {
-      return (await this.hub.send(packet)).result;
-    } catch (error) {
-      if (this.wills.get(key) === will && error instanceof RefusedError) remember(before);
-      throw error;
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<StateChange, void, undefined> {
+    this.#looked = true;
+    return changesOf(this, this.#over.signal);
   }
 
   /** What comes in front of the answer is newer than the answer, or in it [STATE-3]. */
@@ -156,7 +124,9 @@ export class SharedState extends Base implements AsyncIterable<StateChange> {
       (error) => {
         this.#unanswered--;
         // Without a connection it waits for the next one.
-        if (error instanceof RefusedError || this.over.aborted) this.#end(error);
+        if (!(error instanceof RefusedError || this.over.aborted)) return;
+        if (!this.#looked && !this.closed && error instanceof RefusedError) report(error);
+        this.#end(error);
       },
     );
   }
@@ -193,4 +163,9 @@ export class SharedState extends Base implements AsyncIterable<StateChange> {
     this.#over.abort(error);
     this.#settle.reject(error);
   }
+}
+
+/** As what nobody has caught: values that never come would look like values that are not there. */
+function report(error: Error): void {
+  (globalThis.reportError ?? console.error)(error);
 }

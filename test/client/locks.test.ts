@@ -164,7 +164,7 @@ describe("17 web-client: locks of the page", () => {
     const books = reloaded.client.locks("books");
     assert.equal(books.mine.size, 0);
     const { mine, held, more } = await books.list();
-    assert.deepEqual([mine, held.size, more], [books.mine, 0, 0]);
+    assert.deepEqual([mine, held.size, more], [books.mine, 0, false]);
     assert.deepEqual(
       [[...mine.keys()].sort(), [...books.locked]],
       [
@@ -194,20 +194,87 @@ describe("17 web-client: locks of the page", () => {
     assert.ok(Number(fence) > before, "[LOCK-8]");
   });
 
-  test("where the connection has ended for good all is `lost`, in a pause between two tries as well", async (t) => {
+  test("what the page gives up itself by `close` is free and not `lost`, in a pause between two tries as well", async (t) => {
     const { hub, anna, ben } = await openTwo(t);
     for (const { books } of [anna, ben]) await books.lock([books === anna.books ? 1 : 2]);
-    const lost = untilEvent(anna.books, "lost");
+    const [given, heard] = [note(anna.books), note(ben.books)];
+    const free = until(anna.books, "1", "free");
     anna.page.client.close();
-    assert.equal((await lost).id, "1");
-    const heard = note(ben.books);
+    await free;
     const closed = untilEvent(ben.page.client, "close");
     await hub.stop();
     await closed;
     const before = [...heard];
     ben.page.client.close();
-    assert.deepEqual([before, heard], [[], ["lost 2 free", "change 2 free"]]);
+    assert.deepEqual([given, before, heard], [["change 1 free"], [], ["change 2 free"]]);
     await assert.rejects(ben.books.view([1]), { name: "ClosedError" });
+  });
+
+  test("where the connection ends for good otherwise all is `lost`", async (t) => {
+    const { anna } = await openTwo(t);
+    await anna.books.lock([1]);
+    const lost = untilEvent(anna.books, "lost");
+    // Another page takes its place.
+    await anna.page.reload();
+    assert.equal((await lost).id, "1");
+  });
+
+  test("[LOCK-9] what was locked before a reload is `lost` where a backend breaks it, though it is not `mine` again yet", async (t) => {
+    const { hub, anna } = await openTwo(t);
+    await anna.books.lock([1]);
+    const books = (await anna.page.reload()).client.locks("books");
+    const heard = note(books);
+    const lost = untilEvent(books, "lost");
+    await breakLock(t, hub, "1");
+    await lost;
+    assert.deepEqual([heard, books.locked.size], [["lost 1 free", "change 1 free"], 0]);
+  });
+
+  test("what was locked before a reload is `lost` where the page is new to the hub after it", async (t) => {
+    const { hub, anna } = await openTwo(t);
+    await anna.books.lock([1]);
+    const books = (await anna.page.reload()).client.locks("books");
+    const heard = note(books);
+    const lost = untilEvent(books, "lost");
+    await restart(t, hub);
+    await lost;
+    assert.deepEqual([heard, books.locked.size], [["lost 1 free", "change 1 free"], 0]);
+  });
+
+  test("where the page is new to the hub it says the view that was asked for last, heard or not; not one that was refused", async (t) => {
+    const { hub, anna, ben } = await openTwo(t);
+    await anna.books.view([1]);
+    await ben.books.view([3]);
+    await assert.rejects(ben.books.view([""]), { code: "bad-message" });
+    const closed = untilEvent(anna.page.client, "close");
+    await hub.stop();
+    await closed;
+    const claimed = [until(anna.books, "2", "yours"), until(ben.books, "3", "yours")];
+    const rejected = assert.rejects(anna.books.view([2]), { name: "ClosedError" });
+    await startHub(t, { listen: [`ws://127.0.0.1:${hub.wsPort}`, "tcp://127.0.0.1:0"] });
+    await Promise.all([...claimed, rejected]);
+    assert.deepEqual([...anna.books.mine.keys(), ...ben.books.mine.keys()], ["2", "3"]);
+  });
+
+  test("what is no list of ids is a TypeError that says so; each id is for the hub to judge; a set is a list", async (t) => {
+    const { books, page } = await open(t, await startHub(t), "Anna");
+    for (const wrong of [4711, "4711", undefined, null, {}])
+      for (const call of ["view", "lock", "unlock"] as const)
+        await assert.rejects(books[call](wrong as never), {
+          name: "TypeError",
+          message: /^Expected `ids` to be a list, such as \[4711\], got /,
+        });
+    for (const wrong of [null, 1.5, Number.NaN, 2 ** 60, {}]) await assert.rejects(books.view([wrong as never]), { code: "bad-message" });
+    assert.equal(books.mine.size, 0);
+    assert.deepEqual([...(await books.lock(new Set([1, "2"]))).keys()], ["1", "2"]);
+    await books.unlock(books.locked);
+    assert.equal(books.mine.size, 0);
+    // @ts-expect-error A text would be a list of its characters.
+    await assert.rejects(books.view("4711"), TypeError);
+    for (const wrong of [undefined, "", 7]) {
+      assert.throws(() => page.client.locks(wrong as never), { name: "TypeError", message: /^Expected `space` / });
+      assert.throws(() => page.client.state(wrong as never), { name: "TypeError", message: /^Expected `pattern` / });
+    }
   });
 
   test("`__proto__` is an id like any other", async (t) => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, type TestContext, test } from "node:test";
 import type { SharedState, StateChange } from "../../web-client/index.js";
 import { PageClient } from "../../web-client/page-client.js";
@@ -83,6 +84,7 @@ describe("18 web-client: state that is watched", () => {
   });
 
   test("what is refused is refused once: `ready` and the iterator say so, nobody is told otherwise; then it can be tried again", async (t) => {
+    const reported = t.mock.method(console, "error", () => {});
     const { client } = await open(t, await startHub(t));
     const wrong = client.state("a*b");
     await assert.rejects(wrong.ready, { name: "RefusedError", code: "bad-message" });
@@ -98,6 +100,23 @@ describe("18 web-client: state that is watched", () => {
     // A rejection that nobody handles ends a Node process.
     await client.send({ opcode: "echo" });
     assert.equal(again.closed, true);
+    assert.deepEqual(
+      reported.mock.calls.map(({ arguments: [error] }) => (error as { code?: string }).code),
+      ["bad-message"],
+      "that which nobody looked at",
+    );
+  });
+
+  test("an iterator that is returned while it waits ends at once, and hears nothing more", async (t) => {
+    const { client } = await open(t, await startHub(t));
+    const state = client.state("a");
+    await state.ready;
+    const iterator = state[Symbol.asyncIterator]();
+    const waiting = iterator.next();
+    assert.equal(getEventListeners(state as never, "change").length, 1);
+    await iterator.return?.();
+    assert.deepEqual([await waiting, await iterator.next()], Array(2).fill({ done: true, value: undefined }));
+    assert.equal(getEventListeners(state as never, "change").length, 0);
   });
 
   test("[STATE-4] an iterator brings what is there, then each change; who is slow gets of each key only the newest", async (t) => {
@@ -175,7 +194,7 @@ describe("18 web-client: state that is watched", () => {
     const looking = ben.client.state("looking/*");
     await looking.ready;
     const { key } = await anna.client.state("looking/7").set("looking/7/~", null, { will: true });
-    assert.match(key, /^looking\/7\/[^~]+$/);
+    assert.match(key, /^looking\/7\/~\w+$/);
     await looking.set("looking/plain", 1);
     assert.equal(looking.values.get(key)?.by, "Anna");
     const who = await looking.who();
@@ -210,6 +229,40 @@ describe("18 web-client: state that is watched", () => {
     await reading;
     assert.deepEqual(iterated.slice(3).sort(), heard);
     assert.equal((await others.who()).get("presence")?.by, "Anna");
+  });
+
+  test("where the page is new to the hub neither what was deleted by its real name comes back, nor what was rejected is done", async (t) => {
+    const hub = await startHub(t);
+    const { client } = await open(t, hub);
+    const state = client.state("*");
+    const { key } = await state.set("looking/~", 1, { will: true });
+    await state.delete(key);
+    await state.set("kept", 1, { will: true });
+    const closed = untilEvent(client, "close");
+    await hub.stop();
+    await closed;
+    const rejected = assert.rejects(state.set("late", 1, { will: true }), { name: "ClosedError" });
+    const kept = untilEvent(client, "fresh");
+    await startHub(t, { listen: [`ws://127.0.0.1:${hub.wsPort}`, "tcp://127.0.0.1:0"] });
+    await Promise.all([rejected, kept]);
+    assert.deepEqual([...(await state.who()).keys()], ["kept"]);
+  });
+
+  test("[STATE-5] what was set with `if` is not set again over what somebody else has set meanwhile", async (t) => {
+    const hub = await startHub(t);
+    const { client } = await open(t, hub);
+    const state = client.state("*");
+    await state.set("leader", "Anna", { if: 0, will: true });
+    const closed = untilEvent(client, "close");
+    await hub.stop();
+    await closed;
+    const fresh = untilEvent(client, "fresh");
+    // Its table has the other's value before this page can be back.
+    client.addEventListener("ready", () => void client.send({ opcode: "set", key: "leader", value: "Ben" }), { once: true });
+    await startHub(t, { listen: [`ws://127.0.0.1:${hub.wsPort}`, "tcp://127.0.0.1:0"] });
+    await fresh;
+    const { result } = await client.send({ opcode: "get", keys: ["leader"] });
+    assert.equal((result as { leader: { value: string } }).leader.value, "Ben");
   });
 
   test("[STATE-9] a page that was loaded anew has its own key still, under the same name", async (t) => {

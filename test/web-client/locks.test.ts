@@ -67,7 +67,7 @@ describe("17 Locks on the page of records in Chromium", { skip: browserMissing()
     await showFolder(anna.page, "c");
     await record(ben.page, "b.txt", "free").waitFor();
     await record(ben.page, "a.txt", "held").waitFor();
-    await anna.page.getByText("You edit a.txt.").waitFor();
+    await anna.page.getByText("You are editing a.txt.").waitFor();
     await showFolder(anna.page, "(top)");
     await press(anna.page, "Done a.txt");
     await record(anna.page, "a.txt", "yours").waitFor();
@@ -100,7 +100,7 @@ describe("17 Locks on the page of records in Chromium", { skip: browserMissing()
     const since = await record(ben.page, "a.txt", "held").textContent();
     await anna.page.reload();
     await record(anna.page, "c/d.txt", "yours").waitFor();
-    await anna.page.getByText("You edit a.txt.").waitFor();
+    await anna.page.getByText("You are editing a.txt.").waitFor();
     await record(ben.page, "a.txt", "held").waitFor();
     assert.equal(await record(ben.page, "a.txt", "held").textContent(), since);
     await showFolder(anna.page, "(top)");
@@ -121,6 +121,26 @@ describe("17 Locks on the page of records in Chromium", { skip: browserMissing()
     await press(anna.page, "Close");
     await anna.page.getByRole("alert").waitFor({ state: "hidden" });
     assertQuiet(anna, ben);
+  });
+
+  test("whoever takes another name goes on with what was being edited", async (t) => {
+    const { anna, ben } = await openTwo(t);
+    await press(anna.page, "Edit a.txt");
+    await record(anna.page, "a.txt", "editing").waitFor();
+    await anna.page.fill("#name", "Eve");
+    await anna.page.press("#name", "Enter");
+    await record(ben.page, "a.txt", "held").getByText("Eve has it").waitFor();
+    await anna.page.getByText("You are editing a.txt.").waitFor();
+    assertQuiet(anna, ben);
+  });
+
+  test("while the hub is away nothing can be pressed; and what is taken moves the focus to the list", async (t) => {
+    const { hub, anna, ben } = await openTwo(t);
+    await showFolder(anna.page, "c");
+    await press(ben.page, "3 are free: take them");
+    assert.equal(await ben.page.evaluate("document.activeElement.id"), "records");
+    await hub.stop();
+    await ben.page.locator("#records[inert]").waitFor();
   });
 
   test("whoever takes another name is another page: what it had is free, and held under the new name when it shows it again", async (t) => {

@@ -33,6 +33,7 @@ const TILES = {
 function clear(id) {
   if (!(id in TILES)) return;
   $(id).textContent = "–";
+  if (id === "uptime") $("uptime-note").textContent = "\u00a0";
   if ($(`${id}-bar`)) $(`${id}-bar`).value = 0;
 }
 

@@ -4,6 +4,7 @@ const $ = (id) => document.getElementById(id);
 const TOP = "(top)";
 /** Reload shows the same folder. */
 const KEY = "signalbox demo folder";
+const EDITING = "signalbox demo editing";
 /** Names in the notice of what was lost. */
 const MAX_NAMES = 3;
 
@@ -97,7 +98,7 @@ function showFree() {
 
 function showEditing() {
   const editing = [...locks.locked].filter((path) => locks.mine.has(path));
-  $("editing").textContent = editing.length === 0 ? "You edit nothing." : `You edit ${editing.join(", ")}.`;
+  $("editing").textContent = editing.length === 0 ? "You are not editing anything." : `You are editing ${editing.join(", ")}.`;
 }
 
 function showLost() {
@@ -120,6 +121,10 @@ async function view() {
   await attempt(locks.view(paths));
 }
 
+function setAway(away) {
+  for (const id of ["records", "take", "folder"]) $(id).inert = away;
+}
+
 async function showFolder() {
   const folder = $("folder").value;
   sessionStorage.setItem(KEY, folder);
@@ -127,6 +132,13 @@ async function showFolder() {
   $("records").replaceChildren(...rows.map(({ item }) => item));
   looking.set("looking/records/~", folder, { will: true }).catch(() => {});
   await view();
+}
+
+/** Whoever takes another name goes on with what was being edited, where nobody else has it meanwhile. */
+async function editAgain() {
+  const paths = JSON.parse(sessionStorage.getItem(EDITING) ?? "[]").filter((path) => !locks.locked.has(path));
+  sessionStorage.removeItem(EDITING);
+  if (paths.length > 0) await attempt(locks.lock(paths));
 }
 
 function listFolders() {
@@ -145,12 +157,21 @@ async function start() {
   locks.addEventListener("change", draw);
   locks.addEventListener("lost", ({ id }) => lost.add(id));
   $("folder").addEventListener("change", showFolder);
-  $("take").addEventListener("click", view);
+  $("take").addEventListener("click", () => {
+    // The button goes, and the focus must not go with it.
+    $("records").focus();
+    view();
+  });
+  // What cannot be said must not look as if it could.
+  hub.addEventListener("close", () => setAway(true));
+  hub.addEventListener("ready", () => setAway(false));
   records = (await hub.send({ opcode: "records" })).result;
   listFolders();
   // What this page had before it was reloaded, in other folders too.
   await locks.list();
+  addEventListener("renaming", () => sessionStorage.setItem(EDITING, JSON.stringify([...locks.locked])));
   await showFolder();
+  await editAgain();
 }
 
 start().catch((error) => {

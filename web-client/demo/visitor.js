@@ -40,6 +40,8 @@ function rename(hub) {
     return;
   }
   sessionStorage.setItem(KEY, wanted);
+  // Whoever wants to keep something over this has to note it now.
+  dispatchEvent(new Event("renaming"));
   hub?.close();
   location.reload();
 }
