@@ -286,7 +286,7 @@ export class Hub implements Host, Member {
     if (host === undefined) {
       const name = app.name ?? this.#unusedName(pattern);
       for (const other of this.#hosts.values())
-        if (other.name === name)
+        if (other.name === name && (shares(app) || shares(other.app)))
           throw new TypeError(`Expected the name of an app to be its own, got ${quoted(name)} twice: what they share would be mixed.`);
       host = new AppHost(app, name, this.#hubFor(app, name), this.log);
       this.#hosts.set(app, host);
@@ -352,6 +352,9 @@ export class Hub implements Host, Member {
     });
   }
 }
+
+/** Has it something in common with itself on other hubs? */
+const shares = ({ changed, called }: App): boolean => changed !== undefined || called !== undefined;
 
 function push(peers: Iterable<Connection>, frame: Frame, bulk: boolean): Reach {
   const counts = { sent: 0, held: 0, dropped: 0, deaf: 0, closed: 0 };

@@ -154,9 +154,11 @@ describe("a peer that does not take what it is sent", () => {
     assert.equal(hub.log.lines.filter(({ level }) => level === "error").length, 1);
   });
 
-  test("two apps of one name are refused: what they share would be mixed", () => {
-    const app = (): App => ({ name: "same", opcodes: { x: () => 1 } });
-    assert.throws(() => new LoopbackHub({ apps: [app(), app()] }), /Expected the name of an app to be its own, got `same` twice/);
+  test("two apps of one name are refused where one shares something: it would be mixed", () => {
+    const app = (more: object): App => ({ name: "same", opcodes: { x: () => 1 }, ...more });
+    for (const more of [{ changed: () => {} }, { called: () => 1 }])
+      assert.throws(() => new LoopbackHub({ apps: [app({}), app(more)] }), /Expected the name of an app to be its own, got `same` twice/);
+    assert.ok(new LoopbackHub({ apps: [app({}), app({})] }));
   });
 
   test("multicast sends one packet to these peers and nobody else", () => {
