@@ -51,6 +51,10 @@ export class Signalbox {
     this.#child.stdin.end();
   }
 
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as time } from "node:timers/promises";
 import type { Packet } from "../../protocol/index.js";
@@ -9,11 +10,16 @@ import { Page } from "../support/page.js";
 const LEASE = 2_000;
 
 /** Passes over what else comes. */
-async function untilState(page: Page, state: string): Promise<Packet> {
+async function until(page: Page, fits: (packet: Packet) => boolean): Promise<Packet> {
   for (;;) {
     const packet = await page.packets.next();
-    if (packet.state === state) return packet;
+    if (fits(packet)) return packet;
   }
+}
+
+/** A signal takes its time. */
+async function stopped(pid: number): Promise<void> {
+  while (!/^State:\s*T/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) await time(1);
 }
 
 describe("a hub whose process is stopped (SIGSTOP) for longer than its lease", () => {
@@ -25,14 +31,17 @@ describe("a hub whose process is stopped (SIGSTOP) for longer than its lease", (
     const { result } = await anna.ask({ opcode: "lock", space: "books", ids: [1] });
     const fence = (result as { mine: Record<string, number> }).mine["1"] as number;
     hub.kill("SIGSTOP");
+    await stopped(hub.pid);
     // What is said to it meanwhile waits in the kernel, and is served behind the judgement.
     bob.say({ opcode: "view", space: "books", ids: [1] });
     // The time that passes is what is tested.
     await time(LEASE + 100);
     hub.kill("SIGCONT");
-    const { mine } = (await bob.packets.next()).result as { mine: Record<string, number> };
+    // What becomes free while its view is served may be told in front of the answer.
+    const answer = await until(bob, ({ opcode }) => opcode === "next");
+    const { mine } = answer.result as { mine: Record<string, number> };
     assert.ok((mine["1"] as number) > fence);
-    assert.equal((await untilState(anna, "lost")).id, "1");
+    assert.equal((await until(anna, ({ state }) => state === "lost")).id, "1");
     backend.write(`check books 1 ${fence}\n`);
     assert.equal(await backend.lines.next(), "next refused stale held by Bob");
     backend.write(`check books 1 ${mine["1"]}\n`);
