@@ -1,6 +1,8 @@
 import winston from "winston";
 import { escapeControls } from "../protocol/index.js";
 import type { Log, LogFields } from "./app.js";
+import { type Clock, systemClock } from "./clock.js";
+import { LineLimit } from "./line-limit.js";
 
 export interface LogSettings {
   readonly level: string;
@@ -8,8 +10,11 @@ export interface LogSettings {
   readonly format: string;
 }
 
-/** The hub's log, on standard error: standard output belongs to the line that says it is ready. The only file that knows `winston`. */
-export function createLog({ level, format }: LogSettings): Log {
+/**
+ * The hub's log, on standard error: standard output belongs to the line that says it is ready. The only file that knows `winston`. Of one kind of event
+ * and address at most ten lines a second are written, then how many more there were.
+ */
+export function createLog({ level, format }: LogSettings, clock: Clock = systemClock): Log {
   const text = format === "text" || (format === "auto" && process.stderr.isTTY === true);
   const logger = winston.createLogger({
     level,
@@ -20,10 +25,12 @@ export function createLog({ level, format }: LogSettings): Log {
   // A log that cannot be written, because the pipe behind it is closed say, is no reason to stop.
   logger.on("error", ignore);
   process.stderr.on("error", ignore);
+  const write = (name: string, event: string, fields: object): void => void logger.log({ level: name, message: event, fields });
+  const limit = new LineLimit(clock, (suppressed) => write("warn", "log.suppressed", suppressed));
   const at =
     (name: string) =>
     (event: string, fields: LogFields = {}): void => {
-      logger.log({ level: name, message: event, fields });
+      if (logger.isLevelEnabled(name) && limit.take(event, fields.ip)) write(name, event, fields);
     };
   return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
 }

@@ -1,0 +1,65 @@
+import { BlockList, isIP } from "node:net";
+
+/** Which header says where a request comes from; only the one that the proxies really set may be believed: the others come from the client. */
+export type ForwardedHeader = "x-forwarded-for" | "forwarded";
+
+/** Addresses and networks whose word is believed. */
+export class TrustedProxies {
+  readonly #list = new BlockList();
+
+  /** @throws TypeError where an entry is neither an address nor a network such as 10.0.0.0/8 */
+  constructor(entries: readonly string[]) {
+    for (const entry of entries) this.#add(entry);
+  }
+
+  has(address: string): boolean {
+    const bare = unmapped(address);
+    return isIP(bare) !== 0 && this.#list.check(bare, familyOf(bare));
+  }
+
+  #add(entry: string): void {
+    const [address = "", prefix, more] = entry.split("/");
+    const bits = isIP(address) === 6 ? 128 : 32;
+    const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
+    if (isIP(address) === 0 || more !== undefined || !(length <= bits))
+      throw new TypeError(`Expected an address or a network such as 10.0.0.0/8, got ${entry}.`);
+    this.#list.addSubnet(address, length, familyOf(address));
+  }
+}
+
+/**
+ * Where a request comes from. Each proxy adds at the right of the header whom it was asked by, so the right-most entry that is no trusted proxy is the
+ * client; what stands in front of it the client may have made up. An entry that is no address is nobody's word: then it is the proxy that passed it on.
+ * @param socketAddress of the socket; believed as it is, and alone where it is not a trusted proxy's
+ */
+export function clientAddress(socketAddress: string, header: string | undefined, kind: ForwardedHeader, trusted: TrustedProxies): string {
+  let address = socketAddress;
+  if (header === undefined) return address;
+  const entries = header.split(",");
+  for (let i = entries.length - 1; i >= 0 && trusted.has(address); i--) {
+    const next = addressIn(kind === "forwarded" ? forIn(entries[i] as string) : (entries[i] as string));
+    if (next === undefined) break;
+    address = next;
+  }
+  return address;
+}
+
+/** `for` of one element of `Forwarded` (RFC 7239, section 4). */
+function forIn(element: string): string {
+  for (const pair of element.split(";")) {
+    const [name = "", value = ""] = pair.split("=", 2);
+    if (name.trim().toLowerCase() === "for") return value.trim().replace(/^"(.*)"$/, "$1");
+  }
+  return "";
+}
+
+/** An address, without port and brackets. */
+function addressIn(text: string): string | undefined {
+  const trimmed = text.trim();
+  const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(trimmed)?.[1];
+  const bare = bracketed ?? trimmed.replace(/^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/, "$1");
+  return isIP(bare) === 0 ? undefined : bare;
+}
+
+const unmapped = (address: string): string => /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
+const familyOf = (address: string): "ipv4" | "ipv6" => (isIP(address) === 6 ? "ipv6" : "ipv4");
