@@ -24,6 +24,7 @@ import { Questions } from "./questions.js";
 import type { Resource } from "./resource.js";
 import type { FreshReason } from "./sessions.js";
 import type { Sink } from "./sink.js";
+import { Throttle } from "./throttle.js";
 
 /** What the hub does for a connection. */
 export interface Host extends MessageHost {
@@ -136,6 +137,7 @@ export class Connection implements Speaker, Flushable {
   readonly #messages: Messages;
   readonly #output: Output;
   #questions: Questions | undefined;
+  readonly #throttle: Throttle | undefined;
 
   constructor(
     private readonly host: Host,
@@ -150,6 +152,8 @@ export class Connection implements Speaker, Flushable {
     this.resource = opening.resource;
     this.#output = new Output(this, sink, host.flusher, host.limits, host.budget);
     this.#messages = new Messages(this, host, this.#output);
+    // Backends of this host are the application's own, and as fast as it needs them.
+    if (this.kind === "page" || !this.local) this.#throttle = new Throttle(host.clock, host.limits, () => this.#pump());
   }
 
   get state(): State {
@@ -317,7 +321,7 @@ export class Connection implements Speaker, Flushable {
       this.#got++;
       this.#untold += bytes;
       if (this.#untold >= TELL_AFTER) this.tellSeen();
-      if (this.#inbox.length === 0 && this.#mayStart()) this.#messages.start(text, bytes);
+      if (this.#inbox.length === 0 && this.#mayStart()) this.#start({ text, bytes });
       else this.#beyondWindow({ text, bytes });
     } catch (error) {
       this.#endBy(error);
@@ -338,6 +342,7 @@ export class Connection implements Speaker, Flushable {
     if (this.#arrivesInBuffer) return false;
     const n = parseSeen(text);
     if (n === undefined) return false;
+    this.#throttle?.countUrgent(text.length);
     const { kept } = this.#output;
     if (kept && !kept.plausible(n))
       throw new Fault("protocol", `Expected \`n\` of seen to be a count of packets the hub has sent, got \`${n}\`.`);
@@ -373,7 +378,19 @@ export class Connection implements Speaker, Flushable {
 
   #mayStart(): boolean {
     if (this.#state === "opening" || this.#state === "closed") return false;
-    return this.#underWay < this.#window && this.#output.unread <= this.host.limits.maxQueued / 2;
+    return this.#underWay < this.#window && this.#output.unread <= this.host.limits.maxQueued / 2 && !this.#throttle?.waits;
+  }
+
+  #start({ text, bytes }: Waiting): void {
+    this.#throttle?.count(bytes);
+    this.#messages.start(text, bytes);
+  }
+
+  /** Serves what needs no credit; who speaks too fast waits with that too. */
+  #startCreditFree({ text, bytes }: Waiting): boolean {
+    if (this.#state !== "open" || this.#throttle?.waits || !this.#messages.startCreditFree(text)) return false;
+    this.#throttle?.count(bytes);
+    return true;
   }
 
   /** Whoever cannot be answered any more does not wait for pages either, which take as long as they like. */
@@ -382,7 +399,7 @@ export class Connection implements Speaker, Flushable {
   }
 
   #beyondWindow(waiting: Waiting): void {
-    if (this.#inbox.length === 0 && this.#state === "open" && this.#messages.startCreditFree(waiting.text)) return;
+    if (this.#inbox.length === 0 && this.#startCreditFree(waiting)) return;
     this.#inbox.push(waiting);
     this.host.budget.used += waiting.bytes;
     this.host.budget.check(waiting.bytes);
@@ -405,11 +422,11 @@ export class Connection implements Speaker, Flushable {
     try {
       // `fresh`: what stands first has just come to stand there, and may be one that needs no credit [WIN-5].
       for (let fresh = false; this.#inbox.length > 0; fresh = true) {
-        const { text, bytes } = this.#inbox.peek() as Waiting;
+        const waiting = this.#inbox.peek() as Waiting;
         if (this.#mayStart()) {
           this.#takeWaiting();
-          this.#messages.start(text, bytes);
-        } else if (fresh && this.#state === "open" && this.#messages.startCreditFree(text)) this.#takeWaiting();
+          this.#start(waiting);
+        } else if (fresh && this.#startCreditFree(waiting)) this.#takeWaiting();
         else break;
       }
     } catch (error) {
@@ -573,6 +590,7 @@ export class Connection implements Speaker, Flushable {
     this.#clearInbox();
     this.#questions?.abandon();
     this.#onWritable.length = 0;
+    this.#throttle?.stop();
     this.host.closed(this, why);
   }
 

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from "node:net";
+import { quoted } from "../protocol/index.js";
 
 /** Which header says where a request comes from; only the one that the proxies really set may be believed: the others come from the client. */
 export type ForwardedHeader = "x-forwarded-for" | "forwarded";
@@ -22,7 +23,7 @@ export class TrustedProxies {
     const bits = isIP(address) === 6 ? 128 : 32;
     const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
     if (isIP(address) === 0 || more !== undefined || !(length <= bits))
-      throw new TypeError(`Expected an address or a network such as 10.0.0.0/8, got ${entry}.`);
+      throw new TypeError(`Expected an address or a network such as 10.0.0.0/8, got ${quoted(entry)}.`);
     this.#list.addSubnet(address, length, familyOf(address));
   }
 }
@@ -37,18 +38,36 @@ export function clientAddress(socketAddress: string, header: string | undefined,
   if (header === undefined) return address;
   const entries = header.split(",");
   for (let i = entries.length - 1; i >= 0 && trusted.has(address); i--) {
-    const next = addressIn(kind === "forwarded" ? forIn(entries[i] as string) : (entries[i] as string));
+    const next = addressIn(kind === "forwarded" ? fieldOf(entries[i] as string, "for") : (entries[i] as string));
     if (next === undefined) break;
     address = next;
   }
   return address;
 }
 
-/** `for` of one element of `Forwarded` (RFC 7239, section 4). */
-function forIn(element: string): string {
+/** The origin under which the page's browser knows this hub, where a trusted proxy says so: it may end TLS, and may have another name. */
+export interface ForwardedOrigin {
+  readonly host: string | undefined;
+  /** Did the browser speak TLS? */
+  readonly secure: boolean | undefined;
+}
+
+/** @param header reads a header of the request, by its lower-case name */
+export function forwardedOrigin(header: (name: string) => string | undefined, kind: ForwardedHeader): ForwardedOrigin {
+  // The right-most is the word of the proxy that is trusted.
+  const last = header("forwarded")?.split(",").at(-1) ?? "";
+  const proto = kind === "forwarded" ? fieldOf(last, "proto") : lastOf(header("x-forwarded-proto"));
+  const host = kind === "forwarded" ? fieldOf(last, "host") : lastOf(header("x-forwarded-host"));
+  return { host: host === "" ? undefined : host, secure: proto === "" ? undefined : proto.toLowerCase() === "https" };
+}
+
+const lastOf = (list = ""): string => list.split(",").at(-1)?.trim() ?? "";
+
+/** A field of one element of `Forwarded` (RFC 7239, section 4). */
+function fieldOf(element: string, field: string): string {
   for (const pair of element.split(";")) {
     const [name = "", value = ""] = pair.split("=", 2);
-    if (name.trim().toLowerCase() === "for") return value.trim().replace(/^"(.*)"$/, "$1");
+    if (name.trim().toLowerCase() === field) return value.trim().replace(/^"(.*)"$/, "$1");
   }
   return "";
 }

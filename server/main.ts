@@ -8,6 +8,7 @@ import type { App, Log } from "./app.js";
 import { systemClock } from "./clock.js";
 import type { Cluster } from "./cluster/cluster.js";
 import { MemoryCluster } from "./cluster/memory.js";
+import type { ForwardedHeader } from "./forwarded.js";
 import { Hub } from "./hub.js";
 import { type ListenUrl, parseListenUrl } from "./listen-url.js";
 import { createLog } from "./log.js";
@@ -22,6 +23,7 @@ export type { App, AppHub, BroadcastOptions, Handler, Log, Peer } from "./app.js
 export type { Cluster } from "./cluster/cluster.js";
 export { MemoryCluster } from "./cluster/memory.js";
 export { OptionError, type Options } from "./options.js";
+export { type Schema, shaped } from "./shape.js";
 
 /** The paths that carry the built-in apps whatever else is mounted: any page's, and what the original's clients ask for. */
 const BUILT_IN_PATHS = ["/", "/web", "/php"];
@@ -99,7 +101,7 @@ interface Transport {
 }
 
 function createTransport(hub: Hub, text: string, url: ListenUrl, options: Options): Transport {
-  const { origins, allowedHosts, backendKey } = options;
+  const { origins, allowedHosts, trustedProxies, backendKey } = options;
   if (url.scheme === "unix") return new TcpTransport(hub, { at: { path: url.path }, tls: undefined, backendKey });
   const tls = url.scheme === "wss" || url.scheme === "tls" ? readTls(text, options) : undefined;
   if (url.scheme === "tcp" || url.scheme === "tls") return new TcpTransport(hub, { at: url, tls, backendKey });
@@ -109,6 +111,8 @@ function createTransport(hub: Hub, text: string, url: ListenUrl, options: Option
     tls,
     origins,
     allowedHosts,
+    trustedProxies,
+    proxyHeader: options.proxyHeader as ForwardedHeader,
     pages: createPages(pageMap(options.demo)),
   });
 }

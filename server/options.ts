@@ -1,5 +1,6 @@
 import { quoted } from "../protocol/index.js";
 import type { App } from "./app.js";
+import { TrustedProxies } from "./forwarded.js";
 
 /** A resource's apps: values, or the paths of modules that export one by default. */
 export type ResourceOption = App | string | readonly (App | string)[];
@@ -26,6 +27,8 @@ export interface Limits {
   maxConnections: number;
   maxPerAddress: number;
   maxBackends: number;
+  maxRate: number;
+  maxByteRate: number;
   maxJobs: number;
   jobUpdates: number;
   jobLostAfter: number;
@@ -45,6 +48,8 @@ export interface Options extends Limits {
   resources: Readonly<Record<string, ResourceOption>>;
   origins: readonly string[];
   allowedHosts: readonly string[];
+  trustedProxies: readonly string[];
+  proxyHeader: string;
   backendKey: string;
   tlsCert: string;
   tlsKey: string;
@@ -88,6 +93,17 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     type: "list",
     default: [],
     about: "Host names the hub answers to, beside the address it listens on; a loopback listener answers to localhost names.",
+  },
+  trustedProxies: {
+    type: "list",
+    default: [],
+    about: "Addresses or networks (10.0.0.0/8) of proxies whose word on where a page comes from is believed.",
+  },
+  proxyHeader: {
+    type: "text",
+    default: "x-forwarded-for",
+    oneOf: ["x-forwarded-for", "forwarded"],
+    about: "The header in which they say so. Only one: the other would be the page's own.",
   },
   backendKey: { type: "text", default: "", secret: true, about: "What backends of other hosts show as `token` in their hello." },
   tlsCert: { type: "text", default: "", about: "File with the certificate chain (PEM) for wss:// and tls://." },
@@ -219,6 +235,20 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     about: "From one address; this host is exempt. A user has tens of tabs, not hundreds.",
   },
   maxBackends: { type: "integer", default: 256, unit: "connections", min: 1, about: "TCP peers: jobs under way, not users." },
+  maxRate: {
+    type: "integer",
+    default: 500,
+    unit: "messages a second",
+    min: 1,
+    about: "Of one peer, twice that after a rest; faster ones wait for their turn. Backends of this host are exempt. A person makes ten.",
+  },
+  maxByteRate: {
+    type: "integer",
+    default: 4 * MiB,
+    unit: "bytes a second",
+    min: KiB,
+    about: "The same in bytes: a tenth of what a hub takes from one socket.",
+  },
   maxJobs: {
     type: "integer",
     default: 100,
@@ -339,12 +369,21 @@ export function resolveOptions(given: Partial<Options>): Options {
     );
   }
   for (const origin of all.origins) checkOrigin(origin);
+  checkProxies(all.trustedProxies);
   return { ...all };
 }
 
 function checkOrigin(origin: string): void {
   if (origin === "*" || (/^https?:\/\/[^/?#@\s]+\/?$/i.test(origin) && URL.canParse(origin))) return;
   throw new OptionError(`Expected \`origins\` to be like http://host:port, or *, got ${quoted(origin)}.`);
+}
+
+function checkProxies(proxies: readonly string[]): void {
+  try {
+    new TrustedProxies(proxies);
+  } catch (error) {
+    throw new OptionError(`\`trustedProxies\`: ${(error as Error).message}`);
+  }
 }
 
 function checkName(name: string): asserts name is OptionName {

@@ -12,7 +12,12 @@ export interface Schema<Output = unknown> {
 
 type Result<Output> =
   | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly { readonly message: string; readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined }[] };
+  | {
+      readonly issues: readonly {
+        readonly message: string;
+        readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+      }[];
+    };
 
 /** Problems that an answer names: a packet with a hundred of them is mended one after the other. */
 const MAX_ISSUES = 3;
@@ -34,7 +39,10 @@ export function shaped<Output extends object>(
     });
 }
 
-function describe({ opcode }: Packet, issues: readonly { message: string; path?: readonly (PropertyKey | { key: PropertyKey })[] | undefined }[]): string {
+function describe(
+  { opcode }: Packet,
+  issues: readonly { message: string; path?: readonly (PropertyKey | { key: PropertyKey })[] | undefined }[],
+): string {
   const named = issues.slice(0, MAX_ISSUES).map(({ message, path = [] }) => {
     const place = path.map((each) => String(typeof each === "object" ? each.key : each)).join(".");
     return place === "" ? message : `${quoted(place)}: ${message}`;

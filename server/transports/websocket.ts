@@ -9,6 +9,7 @@ import { AddressCounter } from "../address.js";
 import { type Clock, within } from "../clock.js";
 import type { Connection } from "../connection.js";
 import { jsonDialect } from "../dialect.js";
+import { clientAddress, type ForwardedHeader, forwardedOrigin, TrustedProxies } from "../forwarded.js";
 import { type HelloFields, parseHello } from "../hello.js";
 import type { Hub } from "../hub.js";
 import { authority } from "../listen-url.js";
@@ -25,6 +26,9 @@ export interface WebSocketSettings {
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined;
   readonly origins: readonly string[];
   readonly allowedHosts: readonly string[];
+  /** Proxies whose `proxyHeader` is believed. */
+  readonly trustedProxies: readonly string[];
+  readonly proxyHeader: ForwardedHeader;
   /** Answers plain HTTP requests: the client's module and the demo. */
   readonly pages: (request: IncomingMessage, response: ServerResponse) => void;
 }
@@ -84,6 +88,7 @@ export class WebSocketTransport {
   readonly #sockets = new Set<PageSocket>();
   readonly #addresses: AddressCounter;
   readonly #rules: OriginRules;
+  readonly #proxies: TrustedProxies;
   #cancelPing: () => void = () => {};
   #handshakes = 0;
   #stopping = false;
@@ -115,6 +120,7 @@ export class WebSocketTransport {
       WebSocket: PageSocket,
     } as ConstructorParameters<typeof WebSocketServer>[0]);
     this.#addresses = new AddressCounter(limits.maxPerAddress);
+    this.#proxies = new TrustedProxies(settings.trustedProxies);
     this.#rules = {
       secure: settings.tls !== undefined,
       boundTo: settings.host,
@@ -182,7 +188,7 @@ export class WebSocketTransport {
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on("error", () => socket.destroy());
-    const address = socket.remoteAddress ?? "";
+    const address = this.#addressOf(request, socket);
     try {
       const path = this.#admit(request, address);
       socket.once("close", () => this.#addresses.leave(address));
@@ -201,6 +207,19 @@ export class WebSocketTransport {
     }
   }
 
+  /** A trusted proxy may have ended TLS, and may be known to the browser by another name. */
+  #originAllowed(origin: string | undefined, host: string, { headers, socket }: IncomingMessage): boolean {
+    if (!this.#proxies.has(socket.remoteAddress ?? "")) return originAllowed(origin, host, this.#rules);
+    const forwarded = forwardedOrigin((name) => headers[name]?.toString(), this.settings.proxyHeader);
+    return originAllowed(origin, forwarded.host ?? host, { ...this.#rules, secure: forwarded.secure ?? this.#rules.secure });
+  }
+
+  /** Where the page is, as far as it is known. */
+  #addressOf({ headers }: IncomingMessage, { remoteAddress = "" }: Socket): string {
+    const { proxyHeader } = this.settings;
+    return clientAddress(remoteAddress, headers[proxyHeader]?.toString(), proxyHeader, this.#proxies);
+  }
+
   /** @returns the path, decoded */
   #admit(request: IncomingMessage, address: string): string {
     const { host, origin, upgrade } = request.headers;
@@ -213,7 +232,7 @@ export class WebSocketTransport {
       throw new HttpRefusal(426, "Expected Sec-WebSocket-Version 13.", { "sec-websocket-version": "13" });
     }
     if (host === undefined || !hostAllowed(host, this.#rules)) throw new HttpRefusal(403, "This host name is not in allowedHosts.");
-    if (!originAllowed(origin, host, this.#rules)) throw new HttpRefusal(403, "This origin is not in origins.");
+    if (!this.#originAllowed(origin, host, request)) throw new HttpRefusal(403, "This origin is not in origins.");
     const path = decodePath(request.url ?? "");
     // Whether a page comes back is known when it has said hello.
     const mayComeBack = String(request.headers["sec-websocket-protocol"]).includes(SUBPROTOCOL);

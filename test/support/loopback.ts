@@ -29,7 +29,9 @@ export class LoopbackHub {
 
   constructor({ apps = [], path = "/", clock = new TestClock(), cluster = new MemoryCluster(clock), limits = {} }: LoopbackOptions = {}) {
     this.clock = clock;
-    this.hub = new Hub({ limits: resolveOptions(limits), clock, cluster, log: this.log });
+    // Its clock stands still: nobody is too fast, unless a test says how fast that is.
+    const rates = { maxRate: Number.MAX_SAFE_INTEGER, maxByteRate: Number.MAX_SAFE_INTEGER };
+    this.hub = new Hub({ limits: resolveOptions({ ...rates, ...limits }), clock, cluster, log: this.log });
     this.hub.mount(path, [...apps, standard()]);
     // The memory cluster joins at once; nothing to wait for but the apps' `start`.
     void this.hub.start();
