@@ -23,6 +23,15 @@ export class AppHost {
     return this.app.called?.(peer, message, this.hub);
   }
 
+  status(): Readonly<Record<string, number>> | undefined {
+    try {
+      return this.app.status?.(this.hub);
+    } catch (error) {
+      this.failed(error, undefined, "status");
+      return undefined;
+    }
+  }
+
   async start(): Promise<void> {
     await this.app.start?.(this.hub);
   }

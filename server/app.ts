@@ -82,6 +82,8 @@ export interface App {
   firstOpen?(hub: AppHub): void;
   /** The last peer left; after its `close`. */
   lastClose?(hub: AppHub): void;
+  /** Figures for whoever runs the hub, by name: what it holds, not what has happened. They stand in `/status` and `/metrics`. */
+  status?(hub: AppHub): Readonly<Record<string, number>>;
   /** Awaited at shutdown, when all peers are gone, for at most `stopTimeout`. */
   stop?(hub: AppHub): MaybePromise<void>;
 }

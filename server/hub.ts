@@ -8,6 +8,7 @@ import type { Address, Called, Cluster, Member, Pages, Reach } from "./cluster/c
 import { NOBODY } from "./cluster/cluster.js";
 import type { Change } from "./cluster/table.js";
 import { Connection, type Host, type Opening, type Pushed } from "./connection.js";
+import { Counters } from "./counters.js";
 import { Directory } from "./directory.js";
 import { Flusher } from "./flusher.js";
 import { Frame, type Kind } from "./frame.js";
@@ -39,6 +40,10 @@ export class Hub implements Host, Member {
   readonly budget: Budget;
   readonly log: Log;
   readonly resources = new Resources();
+  readonly counters = new Counters();
+  /** `starting`, `ready` or `stopping`. */
+  state = "starting";
+  readonly #startedAt: number;
   /** The URLs of the listeners, once they stand. */
   listeners: readonly string[] = [];
   readonly #cluster: Cluster;
@@ -60,6 +65,7 @@ export class Hub implements Host, Member {
     this.log = log;
     this.flusher = new Flusher(clock);
     this.budget = new Budget(limits.maxBuffered);
+    this.#startedAt = clock.now();
   }
 
   // ── Life ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,16 +91,31 @@ export class Hub implements Host, Member {
     const joined = this.#cluster.join(this);
     if (joined instanceof Promise) await joined;
     for (const host of this.#hosts.values()) await host.start();
+    this.state = "ready";
   }
 
   /** Lets handlers finish, says `close` to everybody, stops the apps [END-6]. Settles within about twice `stopTimeout`. */
   async stop(reason = "The hub is being restarted."): Promise<void> {
+    this.state = "stopping";
     for (const peer of this.#connections) peer.stop(reason);
     await within(this.clock, this.limits.stopTimeout, this.#empty());
     for (const peer of this.#connections) peer.fault("restart", reason, "stop");
     await within(this.clock, this.limits.stopTimeout, Promise.all([...this.#hosts.values()].map((host) => host.stop())));
     this.#cancelTick?.();
     await this.#cluster.leave(this);
+  }
+
+  /** ms since it was made. */
+  get uptime(): number {
+    return this.clock.now() - this.#startedAt;
+  }
+
+  /** What each app says of itself. */
+  *appStatus(): Iterable<[name: string, figures: Readonly<Record<string, number>>]> {
+    for (const host of this.#hosts.values()) {
+      const figures = host.status();
+      if (figures) yield [host.name, figures];
+    }
   }
 
   // ── For transports ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,6 +224,7 @@ export class Hub implements Host, Member {
     this.#connections.delete(peer);
     this.#watched.delete(peer);
     const { id: conn, kind, path, ident, address: ip, received, sent: out, refused: no } = peer;
+    this.counters.count("connections_closed", why);
     this.log.info("peer.closed", { conn, kind, path, ident, ip, why, received, sent: out, refused: no });
     for (const host of peer.resource.hosts.slice(0, peer.appsTold)) host.closed(peer, why);
     if (this.#connections.size === 0) this.#whenEmpty?.();

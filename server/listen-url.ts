@@ -1,4 +1,5 @@
 import { quoted } from "../protocol/index.js";
+import { isLoopback } from "./address.js";
 import { OptionError } from "./options.js";
 
 const SCHEMES = ["ws", "wss", "tcp", "tls"] as const;
@@ -21,3 +22,18 @@ export function parseListenUrl(text: string): ListenUrl {
 
 /** A host and port as they stand in a URL. */
 export const authority = (host: string, port: number): string => `${host.includes(":") ? `[${host}]` : host}:${port}`;
+
+/**
+ * Where operators ask: on this host only, for what stands there is nobody else's business.
+ * @throws OptionError
+ */
+export function parseAdminUrl(text: string): { readonly host: string; readonly port: number } | { readonly path: string } {
+  const match = /^tcp:\/\/(\[[0-9a-f:.]+\]|[^:/@?#\s]+):(\d{1,5})\/?$/i.exec(text);
+  const [, host = "", port = ""] = match ?? [];
+  const bare = host.replace(/^\[|\]$/g, "");
+  if (text.startsWith("unix:") && text.length > "unix:".length) return { path: text.slice("unix:".length) };
+  if (match && Number(port) <= 65_535 && isLoopback(bare)) return { host: bare, port: Number(port) };
+  throw new OptionError(
+    `Expected \`admin\` to be tcp://127.0.0.1:PORT, tcp://localhost:PORT, tcp://[::1]:PORT or unix:PATH, got ${quoted(text)}.`,
+  );
+}

@@ -4,13 +4,14 @@ import { jobs } from "../apps/jobs/jobs.js";
 import { locks } from "../apps/locks/locks.js";
 import { standard } from "../apps/standard.js";
 import { state } from "../apps/state/state.js";
+import type { AdminListener } from "./admin/admin-listener.js";
 import type { App, Log } from "./app.js";
 import { systemClock } from "./clock.js";
 import type { Cluster } from "./cluster/cluster.js";
 import { MemoryCluster } from "./cluster/memory.js";
 import type { ForwardedHeader } from "./forwarded.js";
 import { Hub } from "./hub.js";
-import { type ListenUrl, parseListenUrl } from "./listen-url.js";
+import { type ListenUrl, parseAdminUrl, parseListenUrl } from "./listen-url.js";
 import { createLog } from "./log.js";
 import { OptionError, type Options, resolveOptions } from "./options.js";
 import { createPages } from "./pages.js";
@@ -55,24 +56,34 @@ export async function createHub({ log: givenLog, cluster = new MemoryCluster(), 
   mountAll(hub, options);
   const urls = options.listen.map((text) => ({ text, url: parseListenUrl(text) }));
   const transports: Transport[] = [];
+  const admin = options.admin === "" ? undefined : await createAdmin(hub, options.admin);
   try {
     for (const { text, url } of urls) transports.push(createTransport(hub, text, url, options));
+    if (admin) log.info("admin.up", { url: await admin.listen() });
     await hub.start();
     const listeners: string[] = [];
     for (const transport of transports) listeners.push(await transport.listen());
     hub.listeners = listeners;
     for (const url of listeners) log.info("listener.up", { url });
   } catch (error) {
-    await stopAll(hub, transports);
+    await stopAll(hub, transports, admin);
     throw error;
   }
-  return { listeners: hub.listeners, log, stop: (reason) => stopAll(hub, transports, reason) };
+  return { listeners: hub.listeners, log, stop: (reason) => stopAll(hub, transports, admin, reason) };
 }
 
-async function stopAll(hub: Hub, transports: readonly Transport[], reason?: string): Promise<void> {
+async function stopAll(hub: Hub, transports: readonly Transport[], admin: AdminListener | undefined, reason?: string): Promise<void> {
   for (const transport of transports) transport.stopAccepting();
   await hub.stop(reason);
   await Promise.all(transports.map((transport) => transport.close()));
+  await admin?.close();
+}
+
+/** Loaded only where somebody wants to look: `prom-client` is no part of a hub that nobody scrapes. */
+async function createAdmin(hub: Hub, text: string): Promise<AdminListener> {
+  const at = parseAdminUrl(text);
+  const { AdminListener } = await import("./admin/admin-listener.js");
+  return new AdminListener(hub, at);
 }
 
 function mountAll(hub: Hub, options: Options): void {

@@ -17,6 +17,7 @@ import {
 import type { Peer } from "./app.js";
 import type { Budget } from "./budget.js";
 import type { Clock } from "./clock.js";
+import type { Counters } from "./counters.js";
 import type { Dialect, Spoken } from "./dialect.js";
 import { Frame } from "./frame.js";
 import type { Limits } from "./options.js";
@@ -45,6 +46,7 @@ export interface MessageHost {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly budget: Budget;
+  readonly counters: Counters;
   /** Has `tick` of the peer called about once a second until it returns false. */
   watch(peer: Speaker): void;
   /** Something that is not the peer's fault, for the log and the app; `opcode` is what was being handled, if anything. */
@@ -301,9 +303,15 @@ export class Messages {
 
   #write(answer: Answer, asked: Asked): void {
     this.answered++;
-    if (answer.status === "refused") this.refused++;
+    this.host.counters.answered++;
+    if (answer.status === "refused") this.#countRefused(answer);
     if (answer === DONE && asked.ref === undefined && !asked.plain) this.output.push(NEXT_DONE_FRAME, false);
     else this.output.push(new Frame(this.#format(answer, asked), ANSWER), false);
+  }
+
+  #countRefused({ detail }: Answer): void {
+    this.refused++;
+    this.host.counters.count("messages_refused", detail.error?.code ?? "");
   }
 
   #format(answer: Answer, { opcode, ref, plain }: Asked): string {

@@ -45,6 +45,7 @@ export interface Limits {
 
 export interface Options extends Limits {
   listen: readonly string[];
+  admin: string;
   resources: Readonly<Record<string, ResourceOption>>;
   origins: readonly string[];
   allowedHosts: readonly string[];
@@ -82,6 +83,11 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     type: "list",
     default: ["ws://127.0.0.1:8096", "tcp://127.0.0.1:8097"],
     about: "Where it listens: ws://, wss://, tcp://, tls:// or unix:PATH. Port 0 is any free one. Default: this host only.",
+  },
+  admin: {
+    type: "text",
+    default: "",
+    about: "Where operators ask for /health, /status and /metrics: tcp://127.0.0.1:PORT or unix:PATH, on this host only. Off.",
   },
   resources: { type: "resources", default: {}, about: "Apps by path, beside the built-in ones on /, /web and /php." },
   origins: {

@@ -25,6 +25,8 @@ const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^server\/config/, /^(protocol|server)\/|^node:(fs|path|url|util)$/],
   [/^server\/log/, /^protocol\/|^server\/(app|clock|line-limit)\.|^winston$/],
   [/^server\/pages/, /^node:/],
+  [/^server\/admin\/metrics/, /^server\/(counters|hub-status)|^prom-client$/],
+  [/^server\/admin\//, /^server\/|^node:(http|net)$/],
   [/^server\/transports\/websocket\./, /^(protocol|server)\/|^ws$|^node:(events|http|https|net|stream)$/],
   [/^server\/transports\/(ending|socket-writer)/, /^server\/clock|^node:net$/],
   [/^server\/transports\/tcp\./, /^(protocol|server)\/|^node:/],
@@ -67,11 +69,12 @@ describe("dependencies point one way", () => {
     assert.deepEqual(knowing("ws"), ["server/transports/websocket.ts"]);
     assert.deepEqual(knowing("winston"), ["server/log.ts"]);
     assert.deepEqual(knowing("uuid"), ["server/hub.ts"]);
+    assert.deepEqual(knowing("prom-client"), ["server/admin/metrics.ts"]);
     assert.ok(builtinModules.includes("net"));
   });
 
-  test("what runs with the hub is ws, uuid and winston, and nothing else", () => {
+  test("what runs with the hub is ws, uuid, winston and, where it is scraped, prom-client, and nothing else", () => {
     const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { dependencies: object };
-    assert.deepEqual(Object.keys(dependencies).sort(), ["uuid", "winston", "ws"]);
+    assert.deepEqual(Object.keys(dependencies).sort(), ["prom-client", "uuid", "winston", "ws"]);
   });
 });

@@ -28,6 +28,7 @@ export function jobs(limits: JobLimits): App {
       return told.what === "progress" ? list.progress(told.reporter, told.report) : list.end(told.reporter, told.report);
     },
     back: (page) => pages.get(page)?.back(),
+    status: () => figuresOf(pages.values()),
     close(peer, why, hub) {
       reporters.left(hub, peer, why !== "quit");
       const running = pages.get(peer)?.clear() ?? 0;
@@ -64,4 +65,10 @@ function cancel(own: PageJobs | undefined, packet: Packet, peer: Peer): void {
     if (!(error instanceof Refusal) || !peer.takesPushes) throw error;
     peer.send({ opcode: "cancel", job, status: "refused", error: { code: error.code, message: error.message } });
   }
+}
+
+function figuresOf(pages: Iterable<PageJobs>): Record<string, number> {
+  const figures: Record<string, number> = { running: 0, stopping: 0, done: 0, failed: 0, aborted: 0, lost: 0 };
+  for (const page of pages) for (const { state } of page.list) figures[state] = (figures[state] ?? 0) + 1;
+  return figures;
 }

@@ -48,6 +48,7 @@ export function locks(limits: LockLimits): App {
     away: (peer, hub) => app.presence(peer, hub),
     back: (peer, hub, reloaded) => app.back(peer, hub, reloaded),
     close: (peer, _why, hub) => app.close(peer, hub),
+    status: () => app.status,
   };
 }
 
@@ -187,6 +188,12 @@ class Locks {
       },
       settled,
     );
+  }
+
+  get status(): Readonly<Record<string, number>> {
+    let held = 0;
+    for (const page of this.#pages.values()) held += page.fences.size;
+    return { pages: this.#pages.size, held, listed_or_locked: this.#count, limit: this.limits.maxLocksInAll };
   }
 
   #page(peer: Peer): PageLocks {

@@ -17,6 +17,10 @@ export class Room {
 
   constructor(private readonly limits: RoomLimits) {}
 
+  get status(): { keys: number; bytes: number } {
+    return { keys: this.#keys, bytes: this.#bytes };
+  }
+
   /** @param entries all there is */
   start(entries: ReadonlyMap<string, Entry>): void {
     const all = new Map<string, Entry | undefined>([...entries, ...(this.#early ?? [])]);

@@ -54,6 +54,7 @@ export function state(limits: StateLimits): App {
     changed: (changes, hub) => app.changed(changes, hub),
     back: (peer, hub, reloaded) => app.back(peer, hub, reloaded),
     close: (peer, _why, hub) => app.close(peer, hub),
+    status: () => app.status,
   };
 }
 
@@ -219,6 +220,12 @@ class State {
   #giveBack({ uuid: owner }: Peer, { owned }: Client, hub: AppHub): MaybePromise<unknown> {
     const steps = Array.from(owned, (key): Step => ({ do: "free", key, owner }));
     return steps.length === 0 ? undefined : hub.table.change(steps);
+  }
+
+  get status(): Readonly<Record<string, number>> {
+    let watches = 0;
+    for (const client of this.#clients.values()) watches += client.watches.size;
+    return { ...this.#room.status, watches };
   }
 
   #client(peer: Peer): Client {

@@ -4,7 +4,18 @@ import { once } from "node:events";
 import { lstatSync, unlinkSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { Fault, formatWords, JsonScanner, LineFramer, LineTooLong, quoted, Refusal, refused, splitWord } from "../../protocol/index.js";
+import {
+  CLOSE,
+  Fault,
+  formatWords,
+  JsonScanner,
+  LineFramer,
+  LineTooLong,
+  quoted,
+  Refusal,
+  refused,
+  splitWord,
+} from "../../protocol/index.js";
 import { AddressCounter, isLocal, isLoopback } from "../address.js";
 import { within } from "../clock.js";
 import type { Connection } from "../connection.js";
@@ -203,6 +214,7 @@ class TcpPeer implements Sink {
   refuse(fault: Fault, dialect: Dialect = jsonDialect): void {
     if (this.#over) return;
     this.hub.log.warn("peer.refused", { code: fault.code, reason: fault.message, ip: this.address });
+    this.hub.counters.count("connections_refused", fault.code);
     this.send(this.encoding.encode(dialect.close(fault)));
     this.close();
   }
@@ -299,6 +311,7 @@ class TcpPeer implements Sink {
     const [word] = splitWord(text);
     if (!text.startsWith("{") && word !== "quit" && !words.has(word)) {
       this.hub.log.warn("peer.refused", { reason: "unknown first line", ip: this.address });
+      this.hub.counters.count("connections_refused", CLOSE.protocol.code);
       const hint = `Expected a hello packet, or one of ${[...words.keys(), "quit"].join(", ")}, as the first line, got ${quoted(word)}.`;
       this.send(lineEncoding.encode(formatWords(refused("unknown-command", hint))));
       this.close();

@@ -166,6 +166,7 @@ export class WebSocketTransport {
 
   #countHandshake(socket: Socket): void {
     if (this.#handshakes >= this.hub.limits.maxHandshakes) {
+      this.hub.counters.count("handshakes_refused", "dropped");
       this.hub.log.warn("handshake.dropped", { reason: "maxHandshakes", ip: socket.remoteAddress });
       socket.destroy();
       return;
@@ -197,6 +198,7 @@ export class WebSocketTransport {
     } catch (error) {
       if (!(error instanceof HttpRefusal)) throw error;
       const origin = request.headers.origin;
+      this.hub.counters.count("handshakes_refused", error.status);
       this.hub.log.warn("handshake.refused", {
         status: error.status,
         reason: error.message,
@@ -290,6 +292,7 @@ export class WebSocketTransport {
   /** What ends a connection before there is a dialog is said as in one [END-3]. */
   #refuse({ sink, path, address }: Arrival, fault: Fault): void {
     this.hub.log.warn("peer.refused", { code: fault.code, reason: fault.message, path, ip: address });
+    this.hub.counters.count("connections_refused", fault.code);
     sink.send(webSocketEncoding.encode(jsonDialect.close(fault)));
     sink.close(fault.code, fault.message);
   }
