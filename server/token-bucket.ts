@@ -1,3 +1,6 @@
+/** What is left of sums of fractions. */
+const NOTHING = 1e-9;
+
 /**
  * How fast somebody may go: so much a second, and a burst of so much at once. Who takes more than there is owes it, and may go on when that is
  * paid: nothing is refused, only late.
@@ -28,7 +31,7 @@ export class TokenBucket {
   /** ms until nothing is owed. */
   wait(now: number): number {
     this.#fill(now);
-    return this.#tokens >= 0 ? 0 : Math.ceil((-this.#tokens / this.rate) * 1_000);
+    return -this.#tokens < NOTHING ? 0 : Math.ceil((-this.#tokens / this.rate) * 1_000);
   }
 
   #fill(now: number): void {

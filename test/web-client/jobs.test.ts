@@ -244,8 +244,8 @@ describe("16 Jobs in Chromium: <signalbox-job>", { skip: browserMissing(), timeo
         .evaluate((bar) => ["now", "min", "max", "text"].map((name) => (bar as unknown as Attributes).getAttribute(`aria-value${name}`)));
     await backend.progress({ at: 1_234, message: "Counting", title: "Import" });
     await page.getByRole("progressbar", { name: "Import" }).waitFor();
+    await part(page, "percent").filter({ hasText: "1,234" }).waitFor();
     assert.deepEqual(await values(), [null, null, null, null]);
-    assert.equal(await textOf(page, "percent"), "1,234");
     await backend.progress({ at: 40, of: 80 });
     await untilPercent(page, 50);
     assert.deepEqual(await values(), ["50", "0", "100", "50 %"]);
