@@ -29,6 +29,7 @@ const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^server\/admin\//, /^server\/|^node:(http|net)$/],
   [/^server\/transports\/websocket\./, /^(protocol|server)\/|^ws$|^node:(events|http|https|net|stream)$/],
   [/^server\/transports\/(ending|socket-writer)/, /^server\/clock|^node:net$/],
+  [/^server\/transports\/listening/, /^node:(fs|net)$/],
   [/^server\/transports\/tcp\./, /^(protocol|server)\/|^node:/],
   [/^server\/(address|origin)/, /^server\/address|^node:(net|os)$/],
   [/^server\/forwarded/, /^protocol\/|^node:net$/],

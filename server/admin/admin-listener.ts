@@ -4,6 +4,7 @@ import type { Hub } from "../hub.js";
 import { type HubStatus, statusOf } from "../hub-status.js";
 import { authority } from "../listen-url.js";
 import { hostAllowed, type OriginRules } from "../origin.js";
+import { listenOn } from "../transports/listening.js";
 import { Metrics } from "./metrics.js";
 
 /** A host and port of this host, or the path of a unix socket. */
@@ -32,10 +33,8 @@ export class AdminListener {
 
   /** @returns the URL with the real port */
   async listen(): Promise<string> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(this.at, resolve);
-    });
+    await listenOn(this.#server, this.at);
+    this.#server.on("error", (error) => this.hub.log.error("listener.error", { error: error.message }));
     if ("path" in this.at) return `unix:${this.at.path}`;
     return `http://${authority(this.at.host, (this.#server.address() as AddressInfo).port)}`;
   }

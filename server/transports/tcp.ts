@@ -1,8 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
-import { lstatSync, unlinkSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import {
   CLOSE,
@@ -27,6 +26,7 @@ import { authority } from "../listen-url.js";
 import { OptionError } from "../options.js";
 import type { Sink } from "../sink.js";
 import { destroyWhenStuck } from "./ending.js";
+import { listenOn } from "./listening.js";
 import { SocketWriter } from "./socket-writer.js";
 
 export interface TcpSettings {
@@ -98,7 +98,7 @@ export class TcpTransport {
     // Running out of file descriptors and the like, once it listens: the listener recovers by itself.
     this.#server.on("error", (error) => this.hub.log.error("listener.error", { error: error.message }));
     if ("path" in at) {
-      await listenUnix(this.#server, at.path);
+      await listenOn(this.#server, at);
       return `unix:${at.path}`;
     }
     if (!isLoopback(at.host) && backendKey === "" && tls?.ca === undefined) {
@@ -381,43 +381,4 @@ function sameSecret(given: string, secret: string): boolean {
   const a = Buffer.from(given);
   const b = Buffer.from(secret);
   return a.length === b.length && timingSafeEqual(a, b);
-}
-
-function listenOn(server: Server, at: { host: string; port: number } | { path: string }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(at, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-}
-
-/** Owner only, from the first moment on; a file left by a hub that died is removed once nobody answers there. */
-async function listenUnix(server: Server, path: string): Promise<void> {
-  try {
-    await listenPrivately(server, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || !lstatSync(path).isSocket() || (await answers(path))) throw error;
-    unlinkSync(path);
-    await listenPrivately(server, path);
-  }
-}
-
-/** The file is made while `listen` is called: the umask of the process is changed for that moment only. */
-function listenPrivately(server: Server, path: string): Promise<void> {
-  const before = process.umask(0o177);
-  const listening = listenOn(server, { path });
-  process.umask(before);
-  return listening;
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on("error", () => resolve(false));
-  });
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -132,6 +133,20 @@ describe("the admin listener", () => {
     const socketPath = join(folder, "admin.sock");
     await hubWithAdmin(t, { admin: `unix:${socketPath}` });
     assert.equal((await ask({ socketPath, path: "/health/ready" })).body, "ready\n");
+    assert.equal(statSync(socketPath).mode & 0o777, 0o600, "nobody but its owner");
+  });
+
+  test("takes the place of a unix socket that a hub which died has left, and of none where a hub answers", async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "signalbox-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const socketPath = join(folder, "admin.sock");
+    spawnSync(process.execPath, [
+      "-e",
+      `require("net").createServer().listen(${JSON.stringify(socketPath)}, () => process.kill(process.pid, "SIGKILL"))`,
+    ]);
+    await hubWithAdmin(t, { admin: `unix:${socketPath}` });
+    assert.equal((await ask({ socketPath, path: "/health/ready" })).body, "ready\n");
+    await assert.rejects(startHub(t, { admin: `unix:${socketPath}` }), { code: "EADDRINUSE" });
   });
 
   test("nothing of it stands on the public port", async (t) => {

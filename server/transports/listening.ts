@@ -1,0 +1,46 @@
+import { lstatSync, unlinkSync } from "node:fs";
+import { connect, type Server } from "node:net";
+
+/** Settles when it listens, at a host and port or on a unix socket. */
+export function listenOn(server: Server, at: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<void> {
+  return "path" in at ? listenUnix(server, at.path) : listenAt(server, at);
+}
+
+function listenAt(server: Server, at: { host: string; port: number } | { path: string }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(at, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** Owner only, from the first moment on; a file left by a hub that died is removed once nobody answers there. */
+async function listenUnix(server: Server, path: string): Promise<void> {
+  try {
+    await listenPrivately(server, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || !lstatSync(path).isSocket() || (await answers(path))) throw error;
+    unlinkSync(path);
+    await listenPrivately(server, path);
+  }
+}
+
+/** The file is made while `listen` is called: the umask of the process is changed for that moment only. */
+function listenPrivately(server: Server, path: string): Promise<void> {
+  const before = process.umask(0o177);
+  const listening = listenAt(server, { path });
+  process.umask(before);
+  return listening;
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}
