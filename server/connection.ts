@@ -11,7 +11,7 @@ import {
   type Tags,
 } from "../protocol/index.js";
 import { isLocal } from "./address.js";
-import type { MaybePromise } from "./app.js";
+import type { Log, MaybePromise } from "./app.js";
 import type { Budget } from "./budget.js";
 import type { Dialect } from "./dialect.js";
 import type { Flushable, Flusher } from "./flusher.js";
@@ -24,6 +24,7 @@ import { Questions } from "./questions.js";
 import type { Resource } from "./resource.js";
 import type { FreshReason } from "./sessions.js";
 import type { Sink } from "./sink.js";
+import { Strikes } from "./strikes.js";
 import { Throttle } from "./throttle.js";
 
 /** What the hub does for a connection. */
@@ -31,6 +32,7 @@ export interface Host extends MessageHost {
   readonly flusher: Flusher;
   /** The bytes that wait for all peers together. */
   readonly budget: Budget;
+  readonly log: Log;
   /** Makes the peer reachable by UUID, ident and tags. */
   enter(peer: Connection): MaybePromise<void>;
   /** Nobody finds it any more. */
@@ -82,6 +84,9 @@ interface Waiting {
 const ASK_TIMEOUT = 30_000;
 /** Counted bytes after which a page is told of them at the latest: as much as it may leave unsaid itself [RES-8]. */
 const TELL_AFTER = 65_536;
+/** Addresses that were nobody's: more than a page has that reports to others who leave. */
+const MISSES_MAX = 100;
+const MISSES_SPAN = 10_000;
 const FORGOTTEN = new Refusal("forgotten", "The page was loaded anew before it had sent the whole of this message.");
 
 /** Where the texts begin that belong to a buffer which is not closed among them; `undefined`: none is open at their end. */
@@ -138,6 +143,7 @@ export class Connection implements Speaker, Flushable {
   readonly #output: Output;
   #questions: Questions | undefined;
   readonly #throttle: Throttle | undefined;
+  #misses: Strikes | undefined;
 
   constructor(
     private readonly host: Host,
@@ -369,6 +375,15 @@ export class Connection implements Speaker, Flushable {
       if (this.#inbox.length > 0) this.#pump();
       this.#tellWritable();
     }
+  }
+
+  /** A UUID cannot be guessed, and who tries is slowed down; a job may report for long to a page that has left. */
+  missed(): void {
+    if (this.#throttle === undefined) return;
+    this.#misses ??= new Strikes(MISSES_MAX, MISSES_SPAN);
+    if (!this.#misses.add(this.host.clock.now())) return;
+    this.host.log.warn("peer.guesses", { conn: this.id, ip: this.address });
+    this.#throttle.penalize();
   }
 
   /** Answers were written: credit may be free. */

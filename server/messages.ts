@@ -35,6 +35,8 @@ export interface Speaker extends Peer {
   quit(): void;
   /** It answered a question. @throws Refusal */
   reply(packet: Packet): void;
+  /** What it has addressed is nobody's. */
+  missed(): void;
   /** Answers were written that had been waited for: there may be credit again. */
   settled(): void;
   /** About once a second while something could take too long. @returns false where nothing does any more */
@@ -305,6 +307,7 @@ export class Messages {
     this.answered++;
     this.host.counters.answered++;
     if (answer.status === "refused") this.#countRefused(answer);
+    else if (answer.status === "gone") this.speaker.missed();
     if (answer === DONE && asked.ref === undefined && !asked.plain) this.output.push(NEXT_DONE_FRAME, false);
     else this.output.push(new Frame(this.#format(answer, asked), ANSWER), false);
   }

@@ -56,6 +56,11 @@ export class Throttle {
     throw new Fault("policy", `Far more than \`maxRate\` ${maxRate} messages or \`maxByteRate\` ${maxByteRate} bytes a second came.`);
   }
 
+  /** What it does should take its time: a second. */
+  penalize(): void {
+    this.#messages.take(this.limits.maxRate, this.clock.now());
+  }
+
   stop(): void {
     this.#cancel?.();
     this.#cancel = undefined;

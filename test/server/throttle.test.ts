@@ -32,6 +32,33 @@ describe("a token bucket", () => {
   });
 });
 
+describe("who addresses what is nobody's again and again", () => {
+  const guess = (peer: LoopbackPeer, times: number): number => {
+    for (let i = 0; i < times; i++)
+      peer.say({ opcode: "feedback", uuid: `00000000-0000-4000-8000-${String(i).padStart(12, "0")}`, message: 1 });
+    return nexts(peer);
+  };
+
+  test("is answered the same, a second each, from the hundredth within ten seconds on", () => {
+    const hub = new LoopbackHub({ limits: { maxRate: 500 } });
+    const page = hub.peer({ hello: { window: 256 } });
+    assert.equal(guess(page, 99), 99);
+    assert.deepEqual(hub.log.of("peer.guesses"), []);
+    const burst = guess(page, 20);
+    assert.ok(burst < 5, `${burst}`);
+    hub.clock.advance(5_000);
+    assert.ok(nexts(page) <= 6);
+    assert.ok(hub.log.of("peer.guesses").length > 0);
+    assert.equal(page.closedWith(), undefined);
+  });
+
+  test("but for a backend of the hub's own host: a job may go on for a page that has left", () => {
+    const hub = new LoopbackHub({ limits: { maxRate: 500 } });
+    const backend = hub.peer({ kind: "backend", hello: { window: 256 }, address: "unix" });
+    assert.equal(guess(backend, 200), 200);
+  });
+});
+
 describe("[WIN-7] a peer that says more than it may", () => {
   test("has its burst answered at once, the rest at its rate, in order, and nothing is refused", () => {
     const hub = slow();
