@@ -11,13 +11,9 @@ export type ListenUrl =
 
 /** @throws OptionError that names the rule and what came */
 export function parseListenUrl(text: string): ListenUrl {
-  if (text.startsWith("unix:") && text.length > "unix:".length) return { scheme: "unix", path: text.slice("unix:".length) };
-  const match = /^([a-z]+):\/\/(\[[0-9a-f:.]+\]|[^:/@?#\s]+):(\d{1,5})\/?$/i.exec(text);
-  const [, scheme = "", host = "", port = ""] = match ?? [];
-  if (!(SCHEMES as readonly string[]).includes(scheme) || Number(port) > 65_535) {
-    throw new OptionError(`Expected \`listen\` to be ws://HOST:PORT, wss://, tcp://, tls:// or unix:PATH, got ${quoted(text)}.`);
-  }
-  return { scheme: scheme as "ws", host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
+  const url = parse(text);
+  if (url) return url;
+  throw new OptionError(`Expected \`listen\` to be ws://HOST:PORT, wss://, tcp://, tls:// or unix:PATH, got ${quoted(text)}.`);
 }
 
 /** A host and port as they stand in a URL. */
@@ -28,12 +24,18 @@ export const authority = (host: string, port: number): string => `${host.include
  * @throws OptionError
  */
 export function parseAdminUrl(text: string): { readonly host: string; readonly port: number } | { readonly path: string } {
-  const match = /^tcp:\/\/(\[[0-9a-f:.]+\]|[^:/@?#\s]+):(\d{1,5})\/?$/i.exec(text);
-  const [, host = "", port = ""] = match ?? [];
-  const bare = host.replace(/^\[|\]$/g, "");
-  if (text.startsWith("unix:") && text.length > "unix:".length) return { path: text.slice("unix:".length) };
-  if (match && Number(port) <= 65_535 && isLoopback(bare)) return { host: bare, port: Number(port) };
+  const url = parse(text);
+  if (url?.scheme === "unix") return { path: url.path };
+  if (url?.scheme === "tcp" && isLoopback(url.host)) return { host: url.host, port: url.port };
   throw new OptionError(
     `Expected \`admin\` to be tcp://127.0.0.1:PORT, tcp://localhost:PORT, tcp://[::1]:PORT or unix:PATH, got ${quoted(text)}.`,
   );
+}
+
+function parse(text: string): ListenUrl | undefined {
+  if (text.startsWith("unix:") && text.length > "unix:".length) return { scheme: "unix", path: text.slice("unix:".length) };
+  const match = /^([a-z]+):\/\/(\[[0-9a-f:.]+\]|[^:/@?#\s]+):(\d{1,5})\/?$/i.exec(text);
+  const [, scheme = "", host = "", port = ""] = match ?? [];
+  if (!(SCHEMES as readonly string[]).includes(scheme) || Number(port) > 65_535) return undefined;
+  return { scheme: scheme as "ws", host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
 }

@@ -1,5 +1,6 @@
 import type { Packet } from "../../protocol/index.js";
 import type { AppHub, Change, MaybePromise, Peer } from "../../server/app.js";
+import { RETRY } from "./until-done.js";
 
 /** What has happened to a key, as far as a feed needs to know. */
 export type News = Pick<Change, "key" | "version"> & Partial<Pick<Change, "entry" | "before">>;
@@ -66,9 +67,6 @@ class Behind {
     this.#born.delete(key);
   }
 }
-
-/** Before it is tried again to tell somebody what could not be read, ms. */
-const RETRY = 1_000;
 
 /**
  * Peers that follow keys are told of changes at once while they take what they are sent. Of one that does not (it is away, or reads too slowly)

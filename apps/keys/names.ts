@@ -19,6 +19,9 @@ export function publicName({ ident }: Peer): string {
 
 const QUOTES = 2;
 
+/** The application's own: a backend of the hub's host. */
+export const isOwnBackend = ({ kind, local }: Peer): boolean => kind === "backend" && local;
+
 /** What is wrong with a field, in the words of all. */
 export function wrong(field: string, rule: string, value: unknown): Refusal {
   return new Refusal("bad-message", `Expected ${field} to be ${rule}, got ${quoted(value)}.`);

@@ -1,7 +1,7 @@
 import type { AppHub, MaybePromise } from "../../server/app.js";
 
-/** Before the next try, ms. */
-const RETRY = 1_000;
+/** Before the other hubs are tried again, ms. */
+export const RETRY = 1_000;
 
 /** What has to happen though the other hubs cannot be reached now: it is tried again until it has. */
 export function untilDone(hub: AppHub, work: () => MaybePromise<unknown>, done: () => void = () => {}): void {

@@ -1,7 +1,7 @@
 import { type Answer, attempt, DONE, done, GONE, type MaybePromise, Refusal, whenKnown } from "../../protocol/index.js";
 import type { App, AppHub, Change, Peer } from "../../server/app.js";
 import { Followers } from "../keys/followers.js";
-import { bare } from "../keys/names.js";
+import { bare, isOwnBackend } from "../keys/names.js";
 import { untilDone } from "../keys/until-done.js";
 import { giveBack, type Holdings, holdings, lock, tellPresence, unlock, view } from "./claims.js";
 import { Notices } from "./notices.js";
@@ -243,7 +243,7 @@ function list(space: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
 
 /** @throws Refusal `not-local` */
 function breakLock(key: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
-  if (peer.kind !== "backend" || !peer.local) throw new Refusal("not-local", "Expected `break` from a backend of the hub's own host.");
+  if (!isOwnBackend(peer)) throw new Refusal("not-local", "Expected `break` from a backend of the hub's own host.");
   return whenKnown(hub.table.change([{ do: "break", key }]), ([made]) => {
     const [space] = splitKey(key);
     hub.log.info("lock.broken", { conn: peer.id, space, ip: peer.address, held: made?.ok });

@@ -2,7 +2,7 @@ import { type Answer, attempt, DONE, done, type MaybePromise, type Packet, quote
 import type { App, AppHub, Change, Done, Entry, Peer, Step } from "../../server/app.js";
 import { Feed } from "../keys/feed.js";
 import { Followers } from "../keys/followers.js";
-import { publicName } from "../keys/names.js";
+import { isOwnBackend, publicName } from "../keys/names.js";
 import { untilDone } from "../keys/until-done.js";
 import { MAX_ENTRIES, MAX_SNAPSHOT, read, snapshotOf, who } from "./answers.js";
 import {
@@ -87,7 +87,7 @@ class State {
   /** @throws Refusal `bad-message`, `conflict`, `not-yours`, `too-much-state` */
   set(packet: Packet, peer: Peer, hub: AppHub): MaybePromise<Answer> {
     const client = this.#client(peer);
-    const force = mayAll(peer);
+    const force = isOwnBackend(peer);
     const key = ownKeyOf(packet, client.ownName, force);
     const version = ifOf(packet);
     const owned = willOf(packet);
@@ -106,7 +106,7 @@ class State {
 
   /** @throws Refusal `bad-message`, `conflict`, `not-yours` */
   delete(packet: Packet, peer: Peer, hub: AppHub): MaybePromise<Answer> {
-    const force = mayAll(peer);
+    const force = isOwnBackend(peer);
     const key = ownKeyOf(packet, this.#client(peer).ownName, force);
     const version = ifOf(packet);
     return whenKnown(hub.table.change([{ do: "delete", key, by: peer.uuid, force, if: version }]), ([made]) => {
@@ -255,9 +255,6 @@ function packetOf(key: string, entry: Entry | undefined, version: number): Packe
   if (entry === undefined) return { opcode: "state", key, deleted: true, version };
   return { opcode: "state", key, ...shown(entry.value as Kept, entry.version) };
 }
-
-/** The application's own backends answer for all state. */
-const mayAll = ({ kind, local }: Peer): boolean => kind === "backend" && local;
 
 /** @throws Refusal `not-yours`, `conflict` where the step was not done */
 function settled({ ok, entry }: Done, key: string, peer: Peer, version: number | undefined): Entry | undefined {

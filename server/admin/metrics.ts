@@ -10,7 +10,10 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly contentType = this.#registry.contentType;
 
-  constructor(private readonly status: () => HubStatus) {
+  /** As the hub was when somebody asked last; figures are collected only then. */
+  #status: HubStatus | undefined;
+
+  constructor(private readonly look: () => HubStatus) {
     // Memory, CPU, garbage collection and the lag of the event loop, under the names that every Node process has.
     collectDefaultMetrics({ register: this.#registry });
     this.#gauge("peers", "Peers of this hub", ["kind"], (gauge, { peers }) => {
@@ -34,25 +37,25 @@ export class Metrics {
     }
   }
 
+  /** All figures are of one look at the hub. */
   text(): Promise<string> {
+    this.#status = this.look();
     return this.#registry.metrics();
   }
 
   #gauge(name: string, help: string, labelNames: string[], set: (gauge: Gauge, status: HubStatus) => void): void {
-    const { status } = this;
-    const collect: CollectFunction<Gauge> = function (): void {
-      this.reset();
-      set(this, status());
-    };
-    new Gauge({ name: PREFIX + name, help, labelNames, registers: [this.#registry], collect });
+    new Gauge({ name: PREFIX + name, help, labelNames, registers: [this.#registry], collect: this.#collect(set) });
   }
 
   #counter(name: string, help: string, labelNames: string[], set: (counter: Counter, status: HubStatus) => void): void {
-    const { status } = this;
-    const collect: CollectFunction<Counter> = function (): void {
+    new Counter({ name: `${PREFIX}${name}_total`, help, labelNames, registers: [this.#registry], collect: this.#collect(set) });
+  }
+
+  #collect<M extends { reset(): void }>(set: (metric: M, status: HubStatus) => void): CollectFunction<M> {
+    const now = (): HubStatus => this.#status as HubStatus;
+    return function (): void {
       this.reset();
-      set(this, status());
+      set(this, now());
     };
-    new Counter({ name: `${PREFIX}${name}_total`, help, labelNames, registers: [this.#registry], collect });
   }
 }
