@@ -16,6 +16,7 @@ export function standard(): App {
         return undefined;
       },
     },
+    reads: ["echo"],
     words: {
       feedback(args) {
         const [uuid, message] = splitUuid(args);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { environmentName, flagName, OPTION_NAMES, OPTIONS, OptionError } from "../server/options.js";
+import { environmentName, flagName, isForFiles, OPTION_NAMES, OPTIONS, OptionError } from "../server/options.js";
 
 const USAGE = `signalbox, a hub between backend processes and browser pages
 
@@ -58,11 +58,11 @@ function wrong(complaint: string): number {
 
 function serveHelp(): string {
   const rows = OPTION_NAMES.map((name) => {
-    const { type, secret, unit, about } = OPTIONS[name];
+    const { secret, unit, about } = OPTIONS[name];
     const given = OPTIONS[name].default;
-    const where = secret ? environmentName(name) : type === "resources" ? "(file only)" : `--${flagName(name)}`;
+    const where = secret ? environmentName(name) : isForFiles(name) ? "(file only)" : `--${flagName(name)}`;
     const shown =
-      type === "resources" || given === "" || (Array.isArray(given) && given.length === 0)
+      isForFiles(name) || given === "" || (Array.isArray(given) && given.length === 0)
         ? ""
         : ` [${[given].flat().join(" ")}${unit ? ` ${unit}` : ""}]`;
     return `  ${where.padEnd(28)} ${about}${shown}\n`;

@@ -15,7 +15,7 @@ export interface ClientOptions {
   tags?: Tags;
   /** How long `connect` tries before it rejects, ms, default 30,000; 0: for ever. */
   connectTimeout?: number;
-  /** Shown to the hub; a function is asked anew for each connection. */
+  /** Shows the hub who this is; a function is asked anew for each connection, and before its answer is out of date. */
   token?: string | (() => string | Promise<string>);
 }
 
@@ -309,8 +309,15 @@ export class HubClient extends TypedEventTarget {
     return new Promise((resolve) => early.push(() => resolve(this.#dispatchPush(packet))));
   }
 
+  /** Who this is is not known for much longer: a token provider is asked for another one [AUTH-5]. Without one the hub closes when it is over. */
+  async #refresh(): Promise<void> {
+    const { token } = (await this.hello()) as { token?: string };
+    if (token) await this.send({ opcode: "token", token });
+  }
+
   /** @returns what settles when all that its listeners wait for has */
   #dispatchPush(packet: Packet): Promise<unknown> | undefined {
+    if (packet.opcode === "expiring") this.#refresh().catch(() => {});
     const say = (reply: Packet): void => this.say(reply);
     const waits: Promise<unknown>[] = [];
     this.dispatchEvent(new PushEvent("message", packet, say, waits));
@@ -366,7 +373,7 @@ export function helloOf({ window = WINDOW, ident, tags, token }: ClientOptions, 
 }
 
 /** A browser does not tell its page why a handshake was refused. */
-const HINT = " Is it running, and is this page's origin one of its `origins`? Its log says.";
+const HINT = " Is it running, are you logged in, and is this page's origin one of its `origins`? Its log says.";
 
 /** Settles when the client is ready; rejects where the hub will not have it, or does not answer in time. */
 export function untilReady<C extends HubClient>(client: C, { connectTimeout = CONNECT_TIMEOUT }: ClientOptions): Promise<C> {

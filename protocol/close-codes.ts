@@ -18,6 +18,8 @@ export const CLOSE = {
   replaced: { code: 4001, reconnect: false },
   forbidden: { code: 4003, reconnect: false },
   "no-hello": { code: 4008, reconnect: true },
+  /** Log in again. Not by itself: it would be closed again. */
+  unauthorized: { code: 4401, reconnect: false },
   "no-resource": { code: 4404, reconnect: false },
 } as const;
 

@@ -27,9 +27,38 @@ export interface Hello {
   tags?: Tags;
   resource?: string;
   token?: string;
+  /** Of which a proof can be shown. */
+  key?: string;
   resume?: string;
   seen?: number;
   reload?: boolean;
+}
+
+/** H→C, instead of `ready`: what a proof is to be made of [AUTH-6]. */
+export interface Challenge {
+  opcode: "challenge";
+  nonce: string;
+}
+
+/** C→H, the answer to a challenge: HMAC-SHA256 in hexadecimal digits. */
+export interface Proof {
+  opcode: "proof";
+  mac: string;
+}
+
+/** What is signed by a proof [AUTH-6]. */
+export const proofText = (key: string, nonce: string): string => `signalbox.1\n${key}\n${nonce}`;
+
+/** H→C, who this peer is believed to be is not known for longer than `in` ms: a `token` says it anew [AUTH-5]. */
+export interface Expiring {
+  opcode: "expiring";
+  in: number;
+}
+
+/** C→H, the answer: a new token. */
+export interface Token {
+  opcode: "token";
+  token: string;
 }
 
 /** The limits a client must keep (chapter 11). */
@@ -38,6 +67,18 @@ export interface ReadyLimits {
   maxMessage: number;
   /** Levels of nested JSON. */
   maxDepth: number;
+  /** Bytes that may wait for it to read. */
+  maxQueued: number;
+  /** ms between two pieces of a message, and for an app to answer one. */
+  bufferTimeout: number;
+  appTimeout: number;
+  /** Messages and bytes of them a second, above which they wait for their turn; of a backend of the hub's host there is none. */
+  maxRate?: number;
+  maxByteRate?: number;
+  /** Jobs of a page, ids that it lists or locks, patterns that it watches. */
+  maxJobs: number;
+  maxLocks: number;
+  maxWatches: number;
 }
 
 /** H→C, the peer is reachable from now on [OPEN-1]. */
@@ -48,6 +89,8 @@ export interface Ready {
   limits: ReadyLimits;
   /** The hub's clock, ms since 1970. */
   time: number;
+  /** Who this peer is, where an authenticator knows [AUTH-4]. */
+  user?: { id: string; name: string; roles: readonly string[] };
   /** To a page that said hello (chapter 14): the secret that takes it up again, and how long the hub holds it, in ms. */
   resume?: string;
   grace?: number;
@@ -127,7 +170,7 @@ export interface Broadcast {
 export const CREDIT_FREE: ReadonlySet<string> = new Set(["cancel", "seen", "quit", "reply"]);
 
 /** Said by the dialog itself: an app can neither declare nor push them. */
-export const RESERVED: ReadonlySet<string> = new Set(["hello", "ready", "next", "close", "seen", "reply"]);
+export const RESERVED: ReadonlySet<string> = new Set(["hello", "ready", "next", "close", "seen", "reply", "token", "expiring"]);
 
 /** Fields of a forwarded message that are meant for the hub alone [STD-1]. */
 export const NOT_FORWARDED: ReadonlySet<string> = new Set(["uuid", "ident", "tags", "resource", "ref", "wait", "volatile", "fromUUID"]);

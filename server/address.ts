@@ -1,5 +1,7 @@
 import { BlockList, isIPv6 } from "node:net";
 
+import { Tally } from "./tally.js";
+
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
 LOOPBACK.addAddress("::1", "ipv6");
@@ -16,22 +18,18 @@ export const isLocal = (address: string): boolean => address === "unix" || isLoo
 
 /** How many connections each address has. Loopback is exempt: every backend and proxy of this host comes from there. */
 export class AddressCounter {
-  readonly #counts = new Map<string, number>();
+  readonly #tally: Tally;
 
-  constructor(private readonly max: number) {}
+  constructor(max: number) {
+    this.#tally = new Tally(max);
+  }
 
   /** @returns false where the address has as many as it may have */
   enter(address: string): boolean {
-    if (isLoopback(address)) return true;
-    const count = this.#counts.get(address) ?? 0;
-    if (count >= this.max) return false;
-    this.#counts.set(address, count + 1);
-    return true;
+    return isLoopback(address) || this.#tally.enter(address);
   }
 
   leave(address: string): void {
-    const count = (this.#counts.get(address) ?? 0) - 1;
-    if (count > 0) this.#counts.set(address, count);
-    else this.#counts.delete(address);
+    this.#tally.leave(address);
   }
 }

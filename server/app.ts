@@ -1,8 +1,12 @@
 import type { Answer, MaybePromise, Packet, Tags, Target } from "../protocol/index.js";
+import type { AllowRule } from "./auth/allow.js";
+import type { User } from "./auth/authenticator.js";
 import type { Clock } from "./clock.js";
 import type { Change, Done, Entry, Query, Step } from "./cluster/table.js";
 
 export type { MaybePromise } from "../protocol/index.js";
+export type { AllowRule, Who } from "./auth/allow.js";
+export type { User } from "./auth/authenticator.js";
 export type { Change, Done, Entry, Query, Step } from "./cluster/table.js";
 
 /** Whoever is connected, as an app sees it. */
@@ -15,7 +19,9 @@ export interface Peer {
   readonly kind: "page" | "backend";
   /** The path it asked for, decoded, without the query. */
   readonly path: string;
-  /** The name it gave itself in `hello`, if any. */
+  /** Who it is, where an authenticator knows [AUTH-4]. */
+  readonly user: User | undefined;
+  /** A name by which it can be addressed: its user's id, or, where nobody asks who it is, the name it gave itself in `hello`. */
   readonly ident: string | undefined;
   readonly tags: Tags;
   /** Where its socket comes from: an IP address, or `unix`. */
@@ -60,6 +66,10 @@ export interface App {
   opcodes: Record<string, Handler>;
   /** Plain words on TCP: turns the arguments behind the word into a packet of one of the opcodes; throws a `Refusal` otherwise. */
   words?: Record<string, (args: string) => Packet>;
+  /** Who alone may say an opcode, where it is not everybody's: `{ release: "backend" }`. `allow` of a resource can name others [ALLOW-2]. */
+  allow?: Readonly<Record<string, AllowRule>>;
+  /** Opcodes that change nothing: pages that may only listen may say them [ALLOW-3]. */
+  reads?: readonly string[];
   /** Awaited before the first listener stands. */
   start?(hub: AppHub): MaybePromise<void>;
   open?(peer: Peer, hub: AppHub): void;

@@ -5,9 +5,12 @@ import { parseArgs } from "node:util";
 import { quoted } from "../protocol/index.js";
 import type { App } from "./app.js";
 import {
+  type AppsOption,
   checkValue,
   environmentName,
   flagName,
+  isForFiles,
+  isSettings,
   nearest,
   OPTION_NAMES,
   OPTIONS,
@@ -22,7 +25,7 @@ import {
 const DEFAULT_FILES = ["signalbox.config.js", "signalbox.config.json"];
 
 /** Environment names that are not options: they belong to the clients. */
-const OTHER_NAMES: ReadonlySet<string> = new Set(["SIGNALBOX_HUB", "SIGNALBOX_CONFIG"]);
+const OTHER_NAMES: ReadonlySet<string> = new Set(["SIGNALBOX_HUB", "SIGNALBOX_CONFIG", "SIGNALBOX_APPLICATION_KEY"]);
 
 /**
  * The options from file, environment and flags; what comes later wins.
@@ -79,11 +82,15 @@ function reasonOf(error: unknown, path: string): string {
 async function loadResources(resources: Options["resources"], folder: string): Promise<Options["resources"]> {
   const loaded: Record<string, ResourceOption> = Object.create(null);
   for (const [pattern, given] of Object.entries(resources)) {
-    const apps: App[] = [];
-    for (const each of [given].flat() as (App | string)[]) apps.push(typeof each === "string" ? await loadApp(each, folder) : each);
-    loaded[pattern] = apps;
+    loaded[pattern] = isSettings(given) ? { ...given, apps: await loadApps(given.apps ?? [], folder) } : await loadApps(given, folder);
   }
   return loaded;
+}
+
+async function loadApps(given: AppsOption, folder: string): Promise<App[]> {
+  const apps: App[] = [];
+  for (const each of [given].flat() as (App | string)[]) apps.push(typeof each === "string" ? await loadApp(each, folder) : each);
+  return apps;
 }
 
 async function loadApp(module: string, folder: string): Promise<App> {
@@ -106,7 +113,7 @@ function fromEnvironment(env: NodeJS.ProcessEnv): Partial<Options> {
 }
 
 function parseFlags(argv: readonly string[]): { config: string | undefined; options: Partial<Options> } {
-  const names = OPTION_NAMES.filter((name) => !OPTIONS[name].secret && OPTIONS[name].type !== "resources");
+  const names = OPTION_NAMES.filter((name) => !OPTIONS[name].secret && !isForFiles(name));
   const flags = Object.fromEntries(names.map((name) => [flagName(name), flagType(name)]));
   checkFlags(argv, [...Object.keys(flags), "config"]);
   const { values } = parse(argv, { ...flags, config: { type: "string" } });

@@ -1,17 +1,23 @@
 import {
+  type Answer,
   BUFFER_OFF,
   BUFFER_ON,
   CLOSE,
   type CloseName,
+  done,
   Fault,
   type Packet,
   parseSeen,
   Queue,
+  type ReadyLimits,
   Refusal,
   type Tags,
+  whenKnown,
 } from "../protocol/index.js";
 import { isLocal } from "./address.js";
-import type { Log, MaybePromise } from "./app.js";
+import type { Log, MaybePromise, User } from "./app.js";
+import type { Identity } from "./auth/authenticator.js";
+import { Expiry } from "./auth/expiry.js";
 import type { Budget } from "./budget.js";
 import type { Dialect } from "./dialect.js";
 import type { Flushable, Flusher } from "./flusher.js";
@@ -33,6 +39,10 @@ export interface Host extends MessageHost {
   /** The bytes that wait for all peers together. */
   readonly budget: Budget;
   readonly log: Log;
+  /** Who somebody is that shows this token on the resource of this peer. @throws Refusal, or rejects */
+  identify(peer: Connection, token: string): MaybePromise<Identity>;
+  /** Does an identity still hold? @throws Fault, or rejects */
+  renew(ask: NonNullable<Identity["renew"]>): MaybePromise<Identity | undefined>;
   /** Makes the peer reachable by UUID, ident and tags. */
   enter(peer: Connection): MaybePromise<void>;
   /** Nobody finds it any more. */
@@ -58,6 +68,10 @@ export interface Opening {
   readonly path: string;
   readonly resource: Resource;
   readonly address: string;
+  /** Of a page: the origin of its document, as its browser says. */
+  readonly origin?: string | undefined;
+  /** Who it is, where an authenticator knows. */
+  readonly identity?: Identity | undefined;
 }
 
 export type State = "opening" | "open" | "held" | "ending" | "closed";
@@ -82,6 +96,8 @@ interface Waiting {
 }
 
 const ASK_TIMEOUT = 30_000;
+/** Of several warnings only the newest is of any use. */
+const EXPIRING: Kind = { key: "expiring" };
 /** Counted bytes after which a page is told of them at the latest: as much as it may leave unsaid itself [RES-8]. */
 const TELL_AFTER = 65_536;
 /** Addresses that were nobody's: more than a page has that reports to others who leave. */
@@ -108,6 +124,7 @@ export class Connection implements Speaker, Flushable {
   readonly kind: "page" | "backend";
   readonly path: string;
   readonly address: string;
+  readonly origin: string | undefined;
   readonly dialect: Dialect;
   readonly resource: Resource;
   ident: string | undefined = undefined;
@@ -144,6 +161,8 @@ export class Connection implements Speaker, Flushable {
   #questions: Questions | undefined;
   readonly #throttle: Throttle | undefined;
   #misses: Strikes | undefined;
+  #identity: Identity | undefined;
+  #expiry: Expiry | undefined;
 
   constructor(
     private readonly host: Host,
@@ -154,12 +173,17 @@ export class Connection implements Speaker, Flushable {
     this.kind = opening.kind;
     this.path = opening.path;
     this.address = opening.address;
+    this.origin = opening.origin;
     this.dialect = opening.dialect;
     this.resource = opening.resource;
     this.#output = new Output(this, sink, host.flusher, host.limits, host.budget);
     this.#messages = new Messages(this, host, this.#output);
     // Backends of this host are the application's own, and as fast as it needs them.
     if (this.kind === "page" || !this.local) this.#throttle = new Throttle(host.clock, host.limits, () => this.#pump());
+  }
+
+  get user(): User | undefined {
+    return this.#identity?.user;
   }
 
   get state(): State {
@@ -197,12 +221,13 @@ export class Connection implements Speaker, Flushable {
 
   /**
    * Makes it reachable and greets it [OPEN-1].
+   * @param identity who it is, where an authenticator knows
    * @param hello what the client said of itself, if it speaks first
    * @param reason why it is a new page, where it asked to be taken up again
    */
-  open(hello?: HelloFields, reason?: string): void {
+  open(identity: Identity | undefined, hello?: HelloFields, reason?: string): void {
+    this.#introduce(identity, hello);
     if (hello) {
-      this.#introduce(hello);
       this.#attempt = hello.attempt ?? 0;
       this.#resumable = this.kind === "page";
     }
@@ -219,11 +244,49 @@ export class Connection implements Speaker, Flushable {
     else this.#ready();
   }
 
-  /** What a client says of itself counts from its newest hello on. */
-  #introduce({ window, ident, tags }: HelloFields): void {
-    this.#window = Math.min(window, this.host.limits.maxWindow);
-    this.ident = ident;
-    this.tags = tags;
+  /**
+   * What a client says of itself counts from its newest hello on. Where it is known who a page is, it has no say in its name, nor in its tags where
+   * it was given some [AUTH-4].
+   */
+  #introduce(identity: Identity | undefined, hello?: HelloFields): void {
+    this.#window = Math.min(hello?.window ?? 1, this.host.limits.maxWindow);
+    this.ident = identity && this.kind === "page" ? identity.user?.id : (hello?.ident ?? identity?.user?.id);
+    this.tags = identity?.tags ?? hello?.tags ?? NO_TAGS;
+    this.#follow(identity);
+  }
+
+  /** Whoever it is, that is known until a certain time. */
+  #follow(identity: Identity | undefined): void {
+    this.#identity = identity;
+    if (identity?.expires === undefined && this.#expiry === undefined) return;
+    this.#expiry ??= new Expiry(this.host.clock, this.host.limits.expiryWarning, {
+      warn: (ms) => void this.push(Frame.of({ opcode: "expiring", in: ms }, EXPIRING), false),
+      renew: (ask) => this.host.renew(ask),
+      renewed: (renewed) => this.#renewed(renewed),
+      end: (fault) => this.fault(fault.kind, fault.message, "expired"),
+    });
+    this.#expiry.follow(identity ?? {});
+  }
+
+  /** It shows another token in time [AUTH-5]. @throws Refusal (or rejects) where that is not the same user's */
+  refresh(token: string): MaybePromise<Answer> {
+    return whenKnown(this.host.identify(this, token), (identity) => {
+      if (identity.user?.id !== this.user?.id) throw new Refusal("unauthorized", "The token is another user's: connect anew.");
+      this.#renewed(identity);
+      return done(identity.expires === undefined ? undefined : { expires: identity.expires });
+    });
+  }
+
+  /** The same user, for longer; what can be said of it may have changed. */
+  #renewed(identity: Identity): void {
+    if (this.#state === "closed") return;
+    if (identity.user?.id !== this.user?.id) this.fault("unauthorized", "Somebody else is logged in now.", "expired");
+    else if (identity.tags === undefined) this.#follow(identity);
+    else
+      this.host.readdress(this, () => {
+        this.tags = identity.tags ?? this.tags;
+        this.#follow(identity);
+      });
   }
 
   #ready(): void {
@@ -235,12 +298,20 @@ export class Connection implements Speaker, Flushable {
   }
 
   #greeting(more?: object): Frame {
-    const { maxMessage, maxDepth, grace, pingInterval } = this.host.limits;
-    const { uuid } = this;
-    const ready = { opcode: "ready", uuid, window: this.#window, limits: { maxMessage, maxDepth }, time: Date.now() };
+    const { grace, pingInterval } = this.host.limits;
+    const { uuid, user } = this;
+    const ready = { opcode: "ready", uuid, window: this.#window, limits: this.#limits(), time: Date.now(), user };
     if (more === undefined) return Frame.of(ready);
     this.#unconfirmed = true;
     return Frame.of({ ...ready, resume: this.host.newSecret(this), grace, heartbeat: pingInterval, ...more });
+  }
+
+  /** Those that it can meet. */
+  #limits(): ReadyLimits {
+    const { maxMessage, maxDepth, maxQueued, bufferTimeout, appTimeout, maxRate, maxByteRate } = this.host.limits;
+    const { maxJobs, maxLocks, maxWatches } = this.host.limits;
+    const rates = this.#throttle && { maxRate, maxByteRate };
+    return { maxMessage, maxDepth, maxQueued, bufferTimeout, appTimeout, ...rates, maxJobs, maxLocks, maxWatches };
   }
 
   // ── Resuming (chapter 14) ──────────────────────────────────────────────────────────────────────────────────────
@@ -249,7 +320,7 @@ export class Connection implements Speaker, Flushable {
    * The page is back, on another wire [RES-4].
    * @returns why that is impossible, and then nothing has changed
    */
-  resume(sink: Sink, hello: HelloFields): FreshReason | undefined {
+  resume(sink: Sink, hello: HelloFields, identity: Identity | undefined): FreshReason | undefined {
     const { seen = Number.NaN, attempt = 0, reload } = hello;
     const kept = this.#output.kept;
     if (!kept?.plausible(seen)) return "gap";
@@ -260,13 +331,18 @@ export class Connection implements Speaker, Flushable {
     this.#replace(this.#output.detach());
     this.#cancelGrace?.();
     if (reload) this.#forgetBuffer();
-    this.host.readdress(this, () => this.#introduce(hello));
+    this.host.readdress(this, () => this.#introduce(identity, hello));
     this.sink = sink;
     this.#reading = true;
     this.#output.attach(sink, this.#greeting({ resumed: true, got: this.#got, owed: this.#owed(kept) }));
     this.host.back(this, reload);
     this.#pump();
     return undefined;
+  }
+
+  /** A secret that was stolen opens nothing elsewhere, nor for somebody else [RES-6]. */
+  isOf(identity: Identity | undefined, origin: string | undefined): boolean {
+    return this.origin === origin && this.user?.id === identity?.user?.id;
   }
 
   /** A hello that was overtaken by a later one of the same client must not take the page back [RES-7]. */
@@ -354,6 +430,16 @@ export class Connection implements Speaker, Flushable {
       throw new Fault("protocol", `Expected \`n\` of seen to be a count of packets the hub has sent, got \`${n}\`.`);
     kept?.release(n);
     return true;
+  }
+
+  /** A control frame of its wire came: no message, but work all the same [WIN-7]. */
+  beat(bytes: number): void {
+    if (this.#state === "closed") return;
+    try {
+      this.#throttle?.countUrgent(bytes);
+    } catch (error) {
+      this.#endBy(error);
+    }
   }
 
   /** The wire has taken all that was written. */
@@ -606,6 +692,7 @@ export class Connection implements Speaker, Flushable {
     this.#questions?.abandon();
     this.#onWritable.length = 0;
     this.#throttle?.stop();
+    this.#expiry?.stop();
     this.host.closed(this, why);
   }
 

@@ -3,6 +3,7 @@ export const COUNTERS = {
   handshakes_refused: { label: "status", help: "WebSocket handshakes refused, by HTTP status" },
   connections_refused: { label: "code", help: "Connections refused before there was a dialog, by close code" },
   connections_closed: { label: "why", help: "Peers that ended, by why" },
+  authentications: { label: "result", help: "Answers to the question who somebody is: welcome, unauthorized, unavailable" },
   messages_refused: { label: "code", help: "Messages answered with refused, by error code" },
 } as const;
 

@@ -7,6 +7,8 @@ export interface HelloFields {
   readonly tags: Tags;
   readonly resource: string | undefined;
   readonly token: string | undefined;
+  /** The id of a key of which it can show a proof [AUTH-6]. */
+  readonly key: string | undefined;
   /** The secret of the page to be taken up again, and how many packets of the hub it has counted. */
   readonly resume: string | undefined;
   readonly seen: number | undefined;
@@ -30,11 +32,21 @@ export function parseHello(text: string, maxDepth: number): HelloFields {
       tags: hasNone(packet.tags) ? NO_TAGS : tagsOf(packet.tags),
       resource: nameOf(packet, "resource"),
       token: nameOf(packet, "token"),
+      key: nameOf(packet, "key"),
       resume: nameOf(packet, "resume"),
       seen: typeof packet.seen === "number" ? packet.seen : undefined,
       attempt: typeof packet.attempt === "number" ? packet.attempt : undefined,
       reload: packet.reload === true,
     };
+  });
+}
+
+/** @throws Fault `protocol` where it is no `proof` [AUTH-6] */
+export function parseProof(text: string, maxDepth: number): string {
+  return asFault(() => {
+    const { opcode, mac } = parsePacket(text, maxDepth);
+    if (opcode === "proof" && typeof mac === "string") return mac;
+    throw new Refusal("", `Expected \`proof\` with a \`mac\` as the answer to a challenge, got ${quoted(opcode)}.`);
   });
 }
 

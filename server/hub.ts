@@ -2,6 +2,8 @@ import { v4 as uuid } from "uuid";
 import { Answer, Fault, GONE, type Packet, quoted, Refusal, refused, type Target, whenKnown } from "../protocol/index.js";
 import type { App, AppHub, BroadcastOptions, FeedbackOptions, Log, MaybePromise, MessageKind } from "./app.js";
 import { AppHost } from "./app-host.js";
+import type { Identity } from "./auth/authenticator.js";
+import { Gate } from "./auth/gate.js";
 import { Budget } from "./budget.js";
 import { type Clock, within } from "./clock.js";
 import type { Address, Called, Cluster, Member, Pages, Reach } from "./cluster/cluster.js";
@@ -16,10 +18,11 @@ import type { HelloFields } from "./hello.js";
 import type { Speaker } from "./messages.js";
 import type { Limits } from "./options.js";
 import { Receipt, untilPage } from "./receipt.js";
-import { checkApp, checkPattern, Resource, Resources } from "./resource.js";
+import { type Access, checkApp, checkPattern, Resource, Resources } from "./resource.js";
 import { type FreshReason, Sessions } from "./sessions.js";
 import { shownError } from "./shown-error.js";
 import type { Sink } from "./sink.js";
+import { Tally } from "./tally.js";
 
 /** How often what could take too long is looked at, in ms. */
 const TICK = 1_000;
@@ -41,6 +44,10 @@ export class Hub implements Host, Member {
   readonly log: Log;
   readonly resources = new Resources();
   readonly counters = new Counters();
+  /** Knows who somebody is, or whom to ask. */
+  readonly gate: Gate;
+  /** Pages by user. */
+  readonly #users: Tally;
   /** `starting`, `ready` or `stopping`. */
   state = "starting";
   readonly #startedAt: number;
@@ -65,6 +72,8 @@ export class Hub implements Host, Member {
     this.log = log;
     this.flusher = new Flusher(clock);
     this.budget = new Budget(limits.maxBuffered);
+    this.gate = new Gate({ clock, log, counters: this.counters, authTimeout: limits.authTimeout });
+    this.#users = new Tally(limits.maxPerUser);
     this.#startedAt = clock.now();
   }
 
@@ -72,15 +81,16 @@ export class Hub implements Host, Member {
 
   /**
    * Registers a resource: its apps in their order, the first that declares a message's opcode gets it.
-   * @throws TypeError where the path or an app is not right
+   * @throws TypeError where the path, an app or a rule is not right
    */
-  mount(pattern: string, apps: readonly App[]): void {
+  mount(pattern: string, apps: readonly App[], access?: Access): void {
     checkPattern(pattern);
     for (const app of apps) checkApp(pattern, app);
     this.resources.add(
       new Resource(
         pattern,
         [...new Set(apps)].map((app) => this.#hostFor(app, pattern)),
+        access,
       ),
     );
   }
@@ -139,27 +149,44 @@ export class Hub implements Host, Member {
    * @param hello what it said of itself, where it speaks first
    */
   connect(sink: Sink, opening: Omit<Opening, "uuid">, hello?: HelloFields): Connection {
-    const found =
-      opening.kind === "page" && hello?.resume !== undefined ? this.#resume(sink, opening.path, hello, hello.resume) : undefined;
+    const found = opening.kind === "page" && hello?.resume !== undefined ? this.#resume(sink, opening, hello, hello.resume) : undefined;
     if (found instanceof Connection) return found;
     if (this.full) throw new Fault("try-later", `\`maxConnections\` ${this.limits.maxConnections} reached.`);
+    const user = opening.kind === "page" ? opening.identity?.user : undefined;
+    if (user && !this.#users.enter(user.id)) throw new Fault("try-later", `\`maxPerUser\` ${this.limits.maxPerUser} reached.`);
     const peer = new Connection(this, sink, { ...opening, uuid: uuid() });
     this.#connections.add(peer);
-    peer.open(hello, found);
+    peer.open(opening.identity, hello, found);
     return peer;
   }
 
+  /** Can a backend of another host say who it is, on any path? */
+  get takesKeys(): boolean {
+    for (const { authenticators } of this.resources.all()) if (authenticators.some(({ afterHello }) => afterHello)) return true;
+    return false;
+  }
+
+  /** Has this user as many pages as it may have? */
+  isFullFor({ user }: Identity): boolean {
+    return user !== undefined && this.#users.isFull(user.id);
+  }
+
   /** The page that this secret opens, taken up again; or why that is impossible [RES-5]. */
-  #resume(sink: Sink, path: string, hello: HelloFields, secret: string): Connection | FreshReason {
+  #resume(sink: Sink, opening: Omit<Opening, "uuid">, hello: HelloFields, secret: string): Connection | FreshReason {
+    const { path, origin, identity } = opening;
     const page = this.#sessions.find(secret);
     if (!(page instanceof Connection)) {
       if (page === "taken") this.log.warn("resume_replay", {});
       return page;
     }
     if (page.path !== path) return "resource";
+    if (!page.isOf(identity, origin)) {
+      this.log.warn("resume_foreign", { conn: page.id, ip: opening.address });
+      return "identity";
+    }
     if (page.isOlder(hello)) throw new Fault("replaced", "A newer connection of the same client has this page.");
     this.#sessions.open(page, secret);
-    const reason = page.resume(sink, hello);
+    const reason = page.resume(sink, hello, identity);
     if (reason === undefined) return page;
     // Its client has lost count, or the hub has lost what it needs: nobody can ever take it up again.
     this.#sessions.end(page, reason);
@@ -168,6 +195,14 @@ export class Hub implements Host, Member {
   }
 
   // ── For connections ────────────────────────────────────────────────────────────────────────────────────────────
+
+  identify({ kind, path, address, resource }: Connection, token: string): MaybePromise<Identity> {
+    return this.gate.identify(resource.authenticators, { kind, path, address, headers: {}, protocols: [], token });
+  }
+
+  renew(ask: NonNullable<Identity["renew"]>): MaybePromise<Identity | undefined> {
+    return this.gate.renew(ask);
+  }
 
   enter(peer: Connection): void {
     this.#directory.add(peer);
@@ -223,6 +258,7 @@ export class Hub implements Host, Member {
     this.#sessions.end(peer, why === "slow" ? "overflow" : "expired");
     this.#connections.delete(peer);
     this.#watched.delete(peer);
+    if (peer.user && peer.kind === "page") this.#users.leave(peer.user.id);
     const { id: conn, kind, path, ident, address: ip, received, sent: out, refused: no } = peer;
     this.counters.count("connections_closed", why);
     this.log.info("peer.closed", { conn, kind, path, ident, ip, why, received, sent: out, refused: no });

@@ -4,8 +4,11 @@ import { jobs } from "../apps/jobs/jobs.js";
 import { locks } from "../apps/locks/locks.js";
 import { standard } from "../apps/standard.js";
 import { state } from "../apps/state/state.js";
+import { quoted } from "../protocol/index.js";
 import type { AdminListener } from "./admin/admin-listener.js";
 import type { App, Log } from "./app.js";
+import type { Allow } from "./auth/allow.js";
+import type { Authenticator } from "./auth/authenticator.js";
 import { systemClock } from "./clock.js";
 import type { Cluster } from "./cluster/cluster.js";
 import { MemoryCluster } from "./cluster/memory.js";
@@ -13,14 +16,33 @@ import type { ForwardedHeader } from "./forwarded.js";
 import { Hub } from "./hub.js";
 import { type ListenUrl, parseAdminUrl, parseListenUrl } from "./listen-url.js";
 import { createLog } from "./log.js";
-import { OptionError, type Options, resolveOptions } from "./options.js";
+import {
+  type AuthenticateOption,
+  checkValue,
+  isSettings,
+  nearest,
+  OptionError,
+  type Options,
+  type ResourceOption,
+  type ResourceSettings,
+  resolveOptions,
+} from "./options.js";
 import { createPages } from "./pages.js";
+import type { Resource } from "./resource.js";
 import { TcpTransport } from "./transports/tcp.js";
 import { WebSocketTransport } from "./transports/websocket.js";
 
 export type { Packet, Tags, Target } from "../protocol/index.js";
 export { Answer, Refusal } from "../protocol/index.js";
 export type { App, AppHub, BroadcastOptions, Handler, Log, Peer } from "./app.js";
+export type { Allow, AllowFunction, AllowRule, Who } from "./auth/allow.js";
+export { applicationKey } from "./auth/application-key.js";
+export { type Authenticator, type Credentials, type Identity, type User, unauthorized } from "./auth/authenticator.js";
+export { cookieOf } from "./auth/cookies.js";
+export { type ForwardAuthOptions, forwardAuth } from "./auth/forward-auth.js";
+export { type JwtOptions, jwt } from "./auth/jwt.js";
+export { type CookieUser, type SignedCookieOptions, type SigningOptions, signCookie, signedCookie } from "./auth/signed-cookie.js";
+export { tickets } from "./auth/tickets.js";
 export type { Cluster } from "./cluster/cluster.js";
 export { MemoryCluster } from "./cluster/memory.js";
 export { OptionError, type Options } from "./options.js";
@@ -87,11 +109,46 @@ async function createAdmin(hub: Hub, text: string): Promise<AdminListener> {
 }
 
 function mountAll(hub: Hub, options: Options): void {
-  const builtIn: App[] = [jobs(options), locks(options), state(options), standard()];
-  const resources = new Map<string, readonly App[]>(BUILT_IN_PATHS.map((path) => [path, []]));
-  if (options.demo) resources.set("/demo", [createDemo({ folder: options.demoFolder })]);
-  for (const [pattern, given] of Object.entries(options.resources)) resources.set(pattern, appsOf(pattern, given));
-  for (const [pattern, apps] of resources) hub.mount(pattern, [...apps, ...builtIn]);
+  const resources = new Map<string, ResourceSettings>(BUILT_IN_PATHS.map((path) => [path, {}]));
+  if (options.demo) resources.set("/demo", { apps: createDemo({ folder: options.demoFolder }) });
+  for (const [pattern, given] of Object.entries(options.resources)) resources.set(pattern, settingsOf(pattern, given));
+  const mounts = Array.from(resources, ([pattern, settings]) => ({
+    pattern,
+    apps: appsOf(pattern, settings.apps ?? []),
+    authenticators: (settings.authenticate ?? options.authenticate).map(authenticatorOf),
+    allow: settings.allow ?? options.allow,
+  }));
+  // What an authenticator needs to be said can be said everywhere: whoever issues tickets, say, need not be where they are shown.
+  const theirs = new Set(mounts.flatMap(({ authenticators }) => authenticators.map(({ app }) => app).filter((app) => app !== undefined)));
+  const builtIn: App[] = [...theirs, jobs(options), locks(options), state(options), standard()];
+  for (const { pattern, apps, ...access } of mounts) hub.mount(pattern, [...apps, ...builtIn], access);
+  checkNamed("`allow`", options.allow, [...hub.resources.all()]);
+  for (const [pattern, { allow }] of resources)
+    if (allow) checkNamed(`\`allow\` of ${quoted(pattern)}`, allow, [hub.resources.get(pattern) as Resource]);
+}
+
+/** A rule for an opcode that there is not would leave open what it was to close. @throws OptionError */
+function checkNamed(where: string, allow: Allow, resources: readonly Resource[]): void {
+  if (typeof allow !== "object") return;
+  const opcodes = [...new Set(resources.flatMap((resource) => resource.opcodes))];
+  for (const opcode of Object.keys(allow))
+    if (opcode !== "*" && !opcodes.includes(opcode))
+      throw new OptionError(`${where}: no app handles ${quoted(opcode)}: did you mean ${quoted(nearest(opcode, opcodes))}?`);
+}
+
+function settingsOf(pattern: string, given: ResourceOption): ResourceSettings {
+  if (!isSettings(given)) return { apps: given };
+  const known = ["apps", "authenticate", "allow"];
+  for (const name of Object.keys(given))
+    if (!known.includes(name))
+      throw new OptionError(`\`resources\` ${pattern}: expected ${known.join(", ")}, or an app with \`opcodes\`, got ${quoted(name)}.`);
+  if (given.authenticate !== undefined) checkValue("authenticate", given.authenticate);
+  return given;
+}
+
+/** The same value for the same function: it is asked once, wherever it stands. */
+function authenticatorOf(option: AuthenticateOption): Authenticator {
+  return typeof option === "function" ? { name: option.name || "a function", afterHello: true, authenticate: option } : option;
 }
 
 function appsOf(pattern: string, given: unknown): App[] {
@@ -112,10 +169,10 @@ interface Transport {
 }
 
 function createTransport(hub: Hub, text: string, url: ListenUrl, options: Options): Transport {
-  const { origins, allowedHosts, trustedProxies, backendKey } = options;
-  if (url.scheme === "unix") return new TcpTransport(hub, { at: { path: url.path }, tls: undefined, backendKey });
+  const { origins, allowedHosts, trustedProxies, backendKey, trust } = options;
+  if (url.scheme === "unix") return new TcpTransport(hub, { at: { path: url.path }, tls: undefined, backendKey, trust });
   const tls = url.scheme === "wss" || url.scheme === "tls" ? readTls(text, options) : undefined;
-  if (url.scheme === "tcp" || url.scheme === "tls") return new TcpTransport(hub, { at: url, tls, backendKey });
+  if (url.scheme === "tcp" || url.scheme === "tls") return new TcpTransport(hub, { at: url, tls, backendKey, trust });
   return new WebSocketTransport(hub, {
     host: url.host,
     port: url.port,

@@ -7,6 +7,7 @@ import {
   DONE,
   done,
   Fault,
+  type MaybePromise,
   NEXT_DONE,
   type Packet,
   quoted,
@@ -35,6 +36,8 @@ export interface Speaker extends Peer {
   quit(): void;
   /** It answered a question. @throws Refusal */
   reply(packet: Packet): void;
+  /** It shows another token. @throws Refusal (or rejects) where it is not right */
+  refresh(token: string): MaybePromise<Answer>;
   /** What it has addressed is nobody's. */
   missed(): void;
   /** Answers were written that had been waited for: there may be credit again. */
@@ -217,7 +220,7 @@ export class Messages {
     if (packet.opcode === "hello") throw new Refusal("late-hello", "`hello` is the first packet of a connection, or none.");
     let value: unknown;
     try {
-      value = this.speaker.resource.handle(packet, this.speaker);
+      value = packet.opcode === "token" ? this.#refresh(packet) : this.speaker.resource.handle(packet, this.speaker);
     } catch (error) {
       if (error instanceof Refusal) throw error;
       this.#answer(this.#failure(packet.opcode, error), asked);
@@ -226,6 +229,17 @@ export class Messages {
     // Who waits for a page waits as long as the page lives [KIND-4].
     if (isThenable(value)) this.#await(value, asked, waitsForPage(value) ? PATIENT : this.host.clock.now());
     else this.#answer(answerOf(value), asked);
+  }
+
+  /** What is not right is refused like anything else: the peer may go on for as long as it is known [AUTH-5]. */
+  #refresh({ opcode, token }: Packet): MaybePromise<Answer> {
+    if (this.speaker.resource.authenticators.length === 0)
+      throw new Refusal(
+        "unknown-opcode",
+        `Nobody asks on ${quoted(this.speaker.resource.pattern)} who a peer is: ${quoted(opcode)} is of no use.`,
+      );
+    if (typeof token !== "string" || token === "") throw new Refusal("bad-message", "Expected `token` to be a string that is not empty.");
+    return this.speaker.refresh(token);
   }
 
   #await(value: PromiseLike<unknown>, asked: Asked, since: number): void {

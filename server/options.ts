@@ -1,9 +1,34 @@
 import { quoted } from "../protocol/index.js";
 import type { App } from "./app.js";
+import { type Allow, checkAllow } from "./auth/allow.js";
+import { type Authenticator, type Credentials, type Identity, isAuthenticator } from "./auth/authenticator.js";
 import { TrustedProxies } from "./forwarded.js";
 
-/** A resource's apps: values, or the paths of modules that export one by default. */
-export type ResourceOption = App | string | readonly (App | string)[];
+/** Apps: values, or the paths of modules that export one by default. */
+export type AppsOption = App | string | readonly (App | string)[];
+
+/** A resource that is not like all others. */
+export interface ResourceSettings {
+  /** Default: the built-in ones alone. */
+  readonly apps?: AppsOption;
+  /** In the place of the option `authenticate`. */
+  readonly authenticate?: readonly AuthenticateOption[];
+  /** In the place of the option `allow`. */
+  readonly allow?: Allow;
+}
+
+export type ResourceOption = AppsOption | ResourceSettings;
+
+/** An app has `opcodes`; what has none is how a resource is to be. */
+export function isSettings(given: ResourceOption): given is ResourceSettings {
+  return typeof given === "object" && given !== null && !Array.isArray(given) && !("opcodes" in given);
+}
+
+/** One way to find out who somebody is; a function is asked with what the handshake shows, and again with the token of a hello. */
+export type AuthenticateOption = Authenticator | ((credentials: Credentials) => Identity | undefined | Promise<Identity | undefined>);
+
+/** May only stand in a configuration file, or be given by a program. */
+export const isForFiles = (name: OptionName): boolean => ["resources", "authenticators", "rules"].includes(OPTIONS[name].type);
 
 /** Limits of the dialog and of the listeners: name, unit, default and reason stand in {@link OPTIONS}. */
 export interface Limits {
@@ -18,6 +43,8 @@ export interface Limits {
   reloadGrace: number;
   maxBuffered: number;
   handshakeTimeout: number;
+  authTimeout: number;
+  expiryWarning: number;
   localHandshakeTimeout: number;
   appTimeout: number;
   bufferTimeout: number;
@@ -26,6 +53,7 @@ export interface Limits {
   maxHandshakes: number;
   maxConnections: number;
   maxPerAddress: number;
+  maxPerUser: number;
   maxBackends: number;
   maxRate: number;
   maxByteRate: number;
@@ -37,6 +65,7 @@ export interface Limits {
   jobKeepFor: number;
   lease: number;
   maxLocks: number;
+  maxLocksPerUser: number;
   maxLocksInAll: number;
   maxKeys: number;
   maxStateBytes: number;
@@ -47,6 +76,9 @@ export interface Options extends Limits {
   listen: readonly string[];
   admin: string;
   resources: Readonly<Record<string, ResourceOption>>;
+  authenticate: readonly AuthenticateOption[];
+  allow: Allow;
+  trust: string;
   origins: readonly string[];
   allowedHosts: readonly string[];
   trustedProxies: readonly string[];
@@ -62,7 +94,7 @@ export interface Options extends Limits {
 }
 
 interface Spec<T> {
-  readonly type: "integer" | "text" | "list" | "flag" | "resources";
+  readonly type: "integer" | "text" | "list" | "flag" | "resources" | "authenticators" | "rules";
   readonly default: T;
   /** What the number counts. */
   readonly unit?: string;
@@ -90,6 +122,23 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     about: "Where operators ask for /health, /status and /metrics: tcp://127.0.0.1:PORT or unix:PATH, on this host only. Off.",
   },
   resources: { type: "resources", default: {}, about: "Apps by path, beside the built-in ones on /, /web and /php." },
+  authenticate: {
+    type: "authenticators",
+    default: [],
+    about:
+      "How it is found out who a page is, and a backend of another host: authenticators, asked in their order. None: everybody may come in.",
+  },
+  allow: {
+    type: "rules",
+    default: {},
+    about: "Who may say what: rules by opcode, `readonly`, or a function. None: everybody, but for what apps reserve.",
+  },
+  trust: {
+    type: "text",
+    default: "local",
+    oneOf: ["local", "nobody"],
+    about: "Backends that are let in whoever they are: those of this host, or nobody.",
+  },
   origins: {
     type: "list",
     default: [],
@@ -197,6 +246,20 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     min: 10,
     about: "To the first line from this host: a person may be typing it.",
   },
+  authTimeout: {
+    type: "integer",
+    default: 5_000,
+    unit: "ms",
+    min: 10,
+    about: "For an authenticator to answer; then nobody is let in (503). Below the 10 s after which a client gives up.",
+  },
+  expiryWarning: {
+    type: "integer",
+    default: 60_000,
+    unit: "ms",
+    min: 10,
+    about: "Before a login expires its page is told, and has so long to show another token.",
+  },
   appTimeout: {
     type: "integer",
     default: 30_000,
@@ -239,6 +302,13 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     unit: "connections",
     min: 1,
     about: "From one address; this host is exempt. A user has tens of tabs, not hundreds.",
+  },
+  maxPerUser: {
+    type: "integer",
+    default: 100,
+    unit: "pages",
+    min: 1,
+    about: "Of one user, on all machines, those included that are away. As for an address: tens of tabs, not hundreds.",
   },
   maxBackends: { type: "integer", default: 256, unit: "connections", min: 1, about: "TCP peers: jobs under way, not users." },
   maxRate: {
@@ -310,6 +380,13 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     unit: "ids",
     min: 1,
     about: "Listed or locked by one page. Nobody scrolls through more rows.",
+  },
+  maxLocksPerUser: {
+    type: "integer",
+    default: 50_000,
+    unit: "ids",
+    min: 1,
+    about: "Listed or locked by all pages of one user: five with all they may have.",
   },
   maxLocksInAll: {
     type: "integer",
@@ -419,6 +496,16 @@ export function checkValue(name: OptionName, value: unknown): unknown {
       if (typeof value !== "string" || (spec.oneOf && !spec.oneOf.includes(value)))
         throw wrong(spec.oneOf ? `one of ${spec.oneOf.join(", ")}` : "a string");
       return value;
+    case "authenticators":
+      if (!Array.isArray(value) || !value.every(isAuthenticator)) throw wrong("a list of authenticators or functions");
+      return value;
+    case "rules":
+      try {
+        checkAllow("*", value);
+      } catch (error) {
+        throw new OptionError((error as Error).message);
+      }
+      return value;
     default:
       if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong("an object of apps by path");
       return value;
@@ -460,10 +547,19 @@ function words(name: string): string[] {
   return name.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
 }
 
-/** The name that takes the fewest changes of a letter (Levenshtein's distance). */
+/** The name that takes the fewest changes of a letter (Levenshtein's distance); what begins alike is likelier meant. */
 export function nearest(name: string, names: readonly string[]): string {
-  const scored = names.map((candidate) => ({ candidate, distance: distance(name.toLowerCase(), candidate.toLowerCase()) }));
+  const scored = names.map((candidate) => {
+    const [a, b] = [name.toLowerCase(), candidate.toLowerCase()];
+    return { candidate, distance: distance(a, b) - commonPrefix(a, b) };
+  });
   return scored.reduce((best, each) => (each.distance < best.distance ? each : best)).candidate;
+}
+
+function commonPrefix(a: string, b: string): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length++;
+  return length;
 }
 
 function distance(a: string, b: string): number {

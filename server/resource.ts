@@ -1,17 +1,29 @@
 import { Fault, type Packet, quoted, RESERVED, Refusal } from "../protocol/index.js";
 import type { App, Handler, Peer } from "./app.js";
 import type { AppHost } from "./app-host.js";
+import { type Allow, checkAllow, type Permit, permitOf } from "./auth/allow.js";
+import type { Authenticator } from "./auth/authenticator.js";
 import type { WordTable } from "./dialect.js";
 
 interface Route {
   readonly host: AppHost;
   readonly handler: Handler;
+  /** What a message has to pass; `undefined`: everybody may say it. */
+  readonly permit: Permit | undefined;
+}
+
+/** Who may come in on a resource, and who may say what there. */
+export interface Access {
+  /** Asked in their order; none: everybody may come in. */
+  readonly authenticators?: readonly Authenticator[];
+  readonly allow?: Allow | undefined;
 }
 
 /** One path, or all paths below one: which app handles what. */
 export class Resource {
   /** The plain words its apps declare. */
   readonly words: WordTable;
+  readonly authenticators: readonly Authenticator[];
   readonly #routes = new Map<string, Route>();
 
   /** @param hosts in their order: a message goes to the first that declares its opcode */
@@ -19,11 +31,15 @@ export class Resource {
     /** An exact path, or a prefix ending in `/*`. */
     readonly pattern: string,
     readonly hosts: readonly AppHost[],
+    { authenticators = [], allow }: Access = {},
   ) {
+    checkAllow(pattern, allow);
+    this.authenticators = authenticators;
     const words = new Map<string, (args: string) => Packet>();
     for (const host of hosts) {
       for (const [opcode, handler] of Object.entries(host.app.opcodes)) {
-        if (!this.#routes.has(opcode)) this.#routes.set(opcode, { host, handler });
+        if (this.#routes.has(opcode)) continue;
+        this.#routes.set(opcode, { host, handler, permit: permitOf(pattern, opcode, host.app, allow) });
       }
       for (const [word, build] of Object.entries(host.app.words ?? {})) if (!words.has(word)) words.set(word, build);
     }
@@ -32,14 +48,21 @@ export class Resource {
 
   /**
    * @returns what the handler returns
-   * @throws Refusal `unknown-opcode` [STD-8], and what the handler throws
+   * @throws Refusal (or rejects) `unknown-opcode` [STD-8], `not-allowed` and the like [ALLOW-1], and what the handler throws
    */
   handle(packet: Packet, peer: Peer): unknown {
     const route = this.#routes.get(packet.opcode);
     if (route === undefined) {
       throw new Refusal("unknown-opcode", `No app on ${quoted(this.pattern)} handles ${quoted(packet.opcode)}.`);
     }
-    return route.host.handle(route.handler, packet, peer);
+    const { host, handler, permit } = route;
+    const passed = permit?.(packet, peer);
+    return passed instanceof Promise ? passed.then(() => host.handle(handler, packet, peer)) : host.handle(handler, packet, peer);
+  }
+
+  /** All that its apps declare. */
+  get opcodes(): readonly string[] {
+    return [...this.#routes.keys()];
   }
 
   /** The app a failure while handling this opcode belongs to. */
@@ -70,6 +93,12 @@ export class Resources {
 
   /** @throws Fault `no-resource` [OPEN-5] */
   resolve(path: string): Resource {
+    const found = this.find(path);
+    if (found) return found;
+    throw new Fault("no-resource", `No resource ${quoted(path)} here; there is ${this.patterns.join(", ")}.`);
+  }
+
+  find(path: string): Resource | undefined {
     const exact = path.endsWith("/*") ? undefined : this.#byPattern.get(path);
     if (exact) return exact;
     for (let slash = path.lastIndexOf("/"); slash >= 0; slash = path.lastIndexOf("/", slash - 1)) {
@@ -77,7 +106,7 @@ export class Resources {
       if (resource) return resource;
       if (slash === 0) break;
     }
-    throw new Fault("no-resource", `No resource ${quoted(path)} here; there is ${this.patterns.join(", ")}.`);
+    return undefined;
   }
 }
 

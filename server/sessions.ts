@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 
 /** Why a page could not be taken up again [RES-5]. */
-export type FreshReason = "expired" | "overflow" | "restarted" | "taken" | "gap" | "resource";
+export type FreshReason = "expired" | "overflow" | "restarted" | "taken" | "gap" | "resource" | "identity";
 
 /** Random bytes of a secret: 192 bits, above the 128 that keep guessing hopeless. */
 const SECRET_BYTES = 24;

@@ -1,15 +1,25 @@
+import { createHmac } from "node:crypto";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type ClientOptions, helloOf, type Wire, type WireEvents } from "../client/index.js";
-import { CLOSE, LineFramer } from "../protocol/index.js";
+import { CLOSE, LineFramer, proofText } from "../protocol/index.js";
 import { BackendClient } from "./backend.js";
 
 /** Where a hub listens for backends if nobody says otherwise. */
 export const DEFAULT_HUB = "tcp://127.0.0.1:8097";
 
+/** The key of an application [AUTH-6]. */
+export interface ApplicationSecret {
+  readonly id: string;
+  readonly secret: string;
+}
+
 export interface BackendOptions extends ClientOptions {
-  /** The hub's `backendKey`, where it is on another host. Default: the environment's SIGNALBOX_BACKEND_KEY. */
-  key?: string;
+  /**
+   * Where the hub is on another host: its `backendKey`, or an application key, whose secret is shown without being said. Default: the environment's
+   * SIGNALBOX_APPLICATION_KEY (`ID:SECRET`), else its SIGNALBOX_BACKEND_KEY.
+   */
+  key?: string | ApplicationSecret;
   /** For tls://: CA, client certificate and its key (PEM). */
   tls?: { ca?: string | Buffer; cert?: string | Buffer; key?: string | Buffer };
 }
@@ -17,11 +27,28 @@ export interface BackendOptions extends ClientOptions {
 /** A client that has begun to connect, for who does not wait until there is a hub. @throws TypeError where `url` is no hub's address */
 export function open(url: string = DEFAULT_HUB, options: BackendOptions = {}): BackendClient {
   const { open: openSocket, resource } = parseHubUrl(url, options);
-  const token = options.key ?? options.token ?? process.env.SIGNALBOX_BACKEND_KEY;
+  const key = options.key ?? options.token ?? keyFrom(process.env);
+  const secret = typeof key === "object" ? key : undefined;
+  const token = secret || key === undefined ? undefined : { token: key as NonNullable<ClientOptions["token"]> };
   return new BackendClient(
-    (events) => openLines(openSocket(), events),
-    helloOf({ ...options, ...(token === undefined ? undefined : { token }) }, { resource }),
+    (events) => openLines(openSocket(), events, secret),
+    helloOf({ ...options, ...token }, { resource, key: secret?.id }),
   );
+}
+
+/** @throws TypeError that does not show the secret */
+function keyFrom({ SIGNALBOX_APPLICATION_KEY: given, SIGNALBOX_BACKEND_KEY }: NodeJS.ProcessEnv): BackendOptions["key"] {
+  if (!given) return SIGNALBOX_BACKEND_KEY;
+  const [, id, secret] = /^([^:]+):(.+)$/s.exec(given) ?? [];
+  if (id === undefined || secret === undefined) throw new TypeError("Expected SIGNALBOX_APPLICATION_KEY to be ID:SECRET.");
+  return { id, secret };
+}
+
+/** The answer to a challenge, or `undefined` where this is none. */
+function proofFor({ id, secret }: ApplicationSecret, text: string): string | undefined {
+  const { opcode, nonce } = JSON.parse(text) as { opcode: string; nonce: string };
+  if (opcode !== "challenge") return undefined;
+  return JSON.stringify({ opcode: "proof", mac: createHmac("sha256", secret).update(proofText(id, nonce)).digest("hex") });
 }
 
 /** A line has no limit of its own here: the hub is trusted, and never sends more than its own `maxQueued`. */
@@ -29,16 +56,24 @@ const MAX_LINE = 2 ** 30;
 /** Silence after which the operating system asks whether the other end is there, ms: the hub's own interval. */
 const KEEP_ALIVE = 20_000;
 
-function openLines(socket: Socket, events: WireEvents): Wire {
+/** @param secret of whoever may be challenged, which comes before anything else: the dialog never hears of it [AUTH-6] */
+function openLines(socket: Socket, events: WireEvents, secret?: ApplicationSecret): Wire {
   const framer = new LineFramer(MAX_LINE);
   let reason = "";
+  let toProve = secret;
+  const hear = (text: string): void => {
+    const proof = toProve && proofFor(toProve, text);
+    toProve = undefined;
+    if (proof === undefined) events.text(text);
+    else socket.write(`${proof}\n`);
+  };
   socket.setNoDelay(true);
   // A hub that has vanished without a word is noticed by the operating system.
   socket.setKeepAlive(true, KEEP_ALIVE);
   socket.once("connect", () => events.open());
   socket.on("data", (bytes) => {
     for (let found = framer.next(bytes, 0); found; found = framer.next(bytes, found.offset)) {
-      if (found.line.length > 0) events.text(textOf(found.line));
+      if (found.line.length > 0) hear(textOf(found.line));
     }
   });
   socket.on("error", (error) => {

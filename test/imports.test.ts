@@ -14,7 +14,7 @@ const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^web-client\//, /^(protocol\/index|client\/index|web-client\/)|^\/signalbox/],
   [/^tcp-client\/run-command/, /^tcp-client\/run-pipes|^node:(child_process|events|os|stream|timers\/promises)$/],
   [/^tcp-client\/run-pipes/, /^node:(child_process|fs|net|os|path)$/],
-  [/^tcp-client\//, /^(protocol\/index|client\/index|tcp-client\/)|^node:(net|tls|readline|util)$/],
+  [/^tcp-client\//, /^(protocol\/index|client\/index|tcp-client\/)|^node:(crypto|net|tls|readline|util)$/],
   [/^apps\/jobs\//, /^(protocol\/index|server\/app\.|apps\/jobs\/)/],
   [/^apps\/keys\//, /^(protocol\/index|server\/app\.|apps\/keys\/)/],
   [/^apps\/locks\//, /^(protocol\/index|server\/app\.|apps\/(locks|keys)\/)/],
@@ -29,11 +29,20 @@ const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^server\/admin\//, /^server\/|^node:(http|net)$/],
   [/^server\/transports\/websocket\./, /^(protocol|server)\/|^ws$|^node:(events|http|https|net|stream)$/],
   [/^server\/transports\/(ending|socket-writer)/, /^server\/clock|^node:net$/],
-  [/^server\/transports\/listening/, /^node:(fs|net)$/],
+  [/^server\/transports\/listening/, /^node:(fs|net|path)$/],
   [/^server\/transports\/tcp\./, /^(protocol|server)\/|^node:/],
-  [/^server\/(address|origin)/, /^server\/address|^node:(net|os)$/],
+  [/^server\/(address|origin)/, /^server\/(address|tally)|^node:(net|os)$/],
   [/^server\/forwarded/, /^protocol\/|^node:net$/],
   [/^server\/shape/, /^protocol\/|^server\/app\./],
+  [/^server\/auth\/jwt\./, /^(protocol|server\/auth)\/|^jose$/],
+  [/^server\/auth\/jwt-keys/, /^(protocol|server\/auth)\/|^node:(crypto|fs)$/],
+  [/^server\/auth\/(application-key|same-text|signed-cookie|tickets)/, /^protocol\/|^server\/(auth\/|app\.)|^node:crypto$/],
+  [/^server\/auth\/forward-auth/, /^(protocol|server\/auth)\/|^node:(crypto|http)$/],
+  [/^server\/auth\/get/, /^server\/auth\/|^node:(buffer|events|http|https)$/],
+  [/^server\/auth\/allow/, /^protocol\/|^server\/app\./],
+  [/^server\/auth\//, /^protocol\/|^server\/(auth\/|app|clock|counters|shown-error)/],
+  [/^server\/greeting/, /^(protocol|server)\/(?!transports|main|serve|log|config|pages)|^node:crypto$/],
+  [/^server\/tally/, /^$/],
   [/^server\/sessions/, /^node:crypto$/],
   [/^server\/hub/, /^(protocol|server)\/|^uuid$/],
   [/^server\//, /^(protocol|server)\/(?!transports|main|serve|log|config|pages)/],
@@ -71,11 +80,15 @@ describe("dependencies point one way", () => {
     assert.deepEqual(knowing("winston"), ["server/log.ts"]);
     assert.deepEqual(knowing("uuid"), ["server/hub.ts"]);
     assert.deepEqual(knowing("prom-client"), ["server/admin/metrics.ts"]);
+    assert.deepEqual(
+      files.filter((file) => importsOf(file).includes("jose")),
+      ["server/auth/jwt.ts"],
+    );
     assert.ok(builtinModules.includes("net"));
   });
 
-  test("what runs with the hub is ws, uuid, winston and, where it is scraped, prom-client, and nothing else", () => {
+  test("what runs with the hub is ws, uuid, winston and, where they are asked for, prom-client and jose, and nothing else", () => {
     const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { dependencies: object };
-    assert.deepEqual(Object.keys(dependencies).sort(), ["prom-client", "uuid", "winston", "ws"]);
+    assert.deepEqual(Object.keys(dependencies).sort(), ["jose", "prom-client", "uuid", "winston", "ws"]);
   });
 });

@@ -14,12 +14,15 @@ export function jobs(limits: JobLimits): App {
   return {
     name: "jobs",
     opcodes: {
-      progress: (packet, peer, hub) => reporters.progress(hub, backend(peer, packet), reportOf(packet)),
-      end: (packet, peer, hub) => reporters.end(hub, backend(peer, packet), endingOf(packet)),
+      progress: (packet, peer, hub) => reporters.progress(hub, peer, reportOf(packet)),
+      end: (packet, peer, hub) => reporters.end(hub, peer, endingOf(packet)),
       cancel: (packet, peer) => cancel(pages.get(peer), packet, peer),
       jobs: (_packet, peer) => done(pages.get(peer)?.list ?? []),
     },
     words: { progress: progressWords, end: endWords },
+    // A page cannot report for a job [JOB-1].
+    allow: { progress: "backend", end: "backend" },
+    reads: ["jobs"],
     called(page, message, hub) {
       const told = message as Told | Over;
       if (told.what === "over") return reporters.over(page, told.page, told.name);
@@ -36,12 +39,6 @@ export function jobs(limits: JobLimits): App {
       if (running > 0) hub.log.info("job.orphaned", { page: peer.id, running });
     },
   };
-}
-
-/** @throws Refusal `not-a-backend` [JOB-1] */
-function backend(peer: Peer, { opcode }: Packet): Peer {
-  if (peer.kind === "backend") return peer;
-  throw new Refusal("not-a-backend", `Expected \`${opcode}\` from a backend: a page cannot report for a job.`);
 }
 
 function begin(pages: Map<Peer, PageJobs>, page: Peer, hub: AppHub, limits: JobLimits): PageJobs {

@@ -7,10 +7,11 @@ export const MAX_KEY = 256;
 /** Bytes of JSON of a name that others are shown: it stands beside each of up to thousands of ids. */
 export const MAX_PUBLIC_NAME = 64;
 
-/** Who a peer is for others: never its UUID, which would be a key to its page. */
-export function publicName({ ident }: Peer): string {
-  if (ident === undefined) return "somebody";
-  const name = escapeControls(ident);
+/** Who a peer is for others: its user, or what it calls itself. Never its UUID, which would be a key to its page. */
+export function publicName({ user, ident }: Peer): string {
+  const known = user?.name ?? ident;
+  if (known === undefined) return "somebody";
+  const name = escapeControls(known);
   for (let length = MAX_PUBLIC_NAME; ; length--) {
     const cut = cutText(name, length);
     if (utf8Length(JSON.stringify(cut)) - QUOTES <= MAX_PUBLIC_NAME) return cut;

@@ -1,7 +1,7 @@
 import { type Answer, attempt, DONE, done, GONE, type MaybePromise, Refusal, whenKnown } from "../../protocol/index.js";
 import type { App, AppHub, Change, Peer } from "../../server/app.js";
 import { Followers } from "../keys/followers.js";
-import { bare, isOwnBackend } from "../keys/names.js";
+import { bare } from "../keys/names.js";
 import { untilDone } from "../keys/until-done.js";
 import { giveBack, type Holdings, holdings, lock, tellPresence, unlock, view } from "./claims.js";
 import { Notices } from "./notices.js";
@@ -44,6 +44,8 @@ export function locks(limits: LockLimits): App {
       break: (packet, peer, hub) => breakLock(keyOf(spaceOf(packet), idOf(packet)), peer, hub),
     },
     words: { locks: locksWords, check: checkWords, break: breakWords },
+    allow: { break: "local" },
+    reads: ["locks", "check"],
     changed: (changes, hub) => app.changed(changes, hub),
     away: (peer, hub) => app.presence(peer, hub),
     back: (peer, hub, reloaded) => app.back(peer, hub, reloaded),
@@ -61,6 +63,8 @@ class Locks {
   #newest = 0;
   /** Ids that its pages list or have locked, at most: what they give back counts until their next message. */
   #count = 0;
+  /** The same by user. */
+  readonly #byUser = new Map<string, number>();
 
   constructor(private readonly limits: LockLimits) {}
 
@@ -142,7 +146,7 @@ class Locks {
     const page = this.#pages.get(peer.uuid);
     if (page === undefined) return;
     page.ended = true;
-    this.#count -= page.count;
+    this.#setCount(page, 0);
     for (const name of [...page.spaces.keys()]) this.#list(page, name, new Set());
     this.#notices?.feed.leave(peer);
     untilDone(
@@ -154,8 +158,14 @@ class Locks {
 
   /** @throws Refusal `too-many-locks` */
   #checkRoom(page: PageLocks, count: number): void {
-    const { maxLocks, maxLocksInAll } = this.limits;
+    const { maxLocks, maxLocksPerUser, maxLocksInAll } = this.limits;
     checkCount(count, maxLocks);
+    const theirs = this.#ofUser(page, count);
+    if (theirs > maxLocksPerUser)
+      throw new Refusal(
+        "too-many-locks",
+        `Expected at most \`maxLocksPerUser\` ${maxLocksPerUser} ids of all pages of a user, got ${theirs}.`,
+      );
     const all = this.#count - page.count + count;
     if (all > maxLocksInAll)
       throw new Refusal("too-many-locks", `Expected at most \`maxLocksInAll\` ${maxLocksInAll} ids of all pages together, got ${all}.`);
@@ -169,7 +179,16 @@ class Locks {
     this.#setCount(page, page.countWith(name, listed, locking));
   }
 
+  /** How many its user would have with so many of this page; 0 where that is not known. */
+  #ofUser({ peer: { user }, count: before }: PageLocks, count: number): number {
+    return user ? (this.#byUser.get(user.id) ?? 0) - before + count : 0;
+  }
+
   #setCount(page: PageLocks, count: number): void {
+    const id = page.peer.user?.id;
+    const theirs = this.#ofUser(page, count);
+    if (id !== undefined && theirs > 0) this.#byUser.set(id, theirs);
+    else if (id !== undefined) this.#byUser.delete(id);
     this.#count += count - page.count;
     page.count = count;
   }
@@ -241,9 +260,7 @@ function list(space: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
   });
 }
 
-/** @throws Refusal `not-local` */
 function breakLock(key: string, peer: Peer, hub: AppHub): MaybePromise<Answer> {
-  if (!isOwnBackend(peer)) throw new Refusal("not-local", "Expected `break` from a backend of the hub's own host.");
   return whenKnown(hub.table.change([{ do: "break", key }]), ([made]) => {
     const [space] = splitKey(key);
     hub.log.info("lock.broken", { conn: peer.id, space, ip: peer.address, held: made?.ok });

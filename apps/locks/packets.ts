@@ -21,6 +21,8 @@ export interface Ids {
 export interface LockLimits {
   /** Ids that one page lists or has locked. */
   readonly maxLocks: number;
+  /** The same of all pages of one user. */
+  readonly maxLocksPerUser: number;
   /** The same of all pages of this hub together. */
   readonly maxLocksInAll: number;
   /** Bytes that may wait for one peer. */

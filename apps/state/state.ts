@@ -50,6 +50,7 @@ export function state(limits: StateLimits): App {
       delete: deleteWords,
       who: whoWords,
     },
+    reads: ["get", "watch", "unwatch", "who"],
     start: (hub) => app.start(hub),
     changed: (changes, hub) => app.changed(changes, hub),
     back: (peer, hub, reloaded) => app.back(peer, hub, reloaded),

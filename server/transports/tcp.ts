@@ -1,5 +1,4 @@
 import { isUtf8 } from "node:buffer";
-import { timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
@@ -16,14 +15,18 @@ import {
   splitWord,
 } from "../../protocol/index.js";
 import { AddressCounter, isLocal, isLoopback } from "../address.js";
+import type { Identity } from "../auth/authenticator.js";
+import { sameText } from "../auth/same-text.js";
 import { within } from "../clock.js";
 import type { Connection } from "../connection.js";
 import { type Dialect, jsonDialect, originalDialect, wordsDialect } from "../dialect.js";
 import type { Encoding } from "../frame.js";
-import { type HelloFields, parseHello } from "../hello.js";
+import { Greeting, type Welcome } from "../greeting.js";
+import type { HelloFields } from "../hello.js";
 import type { Hub } from "../hub.js";
 import { authority } from "../listen-url.js";
 import { OptionError } from "../options.js";
+import type { Resource } from "../resource.js";
 import type { Sink } from "../sink.js";
 import { destroyWhenStuck } from "./ending.js";
 import { listenOn } from "./listening.js";
@@ -35,6 +38,8 @@ export interface TcpSettings {
   readonly tls: { readonly cert: Buffer; readonly key: Buffer; readonly ca: Buffer | undefined } | undefined;
   /** Empty: none is asked for. */
   readonly backendKey: string;
+  /** `local`: backends of this host are let in whoever they are. */
+  readonly trust: string;
 }
 
 /** For backends to take the goodbye of a hub that stops, ms. */
@@ -101,9 +106,9 @@ export class TcpTransport {
       await listenOn(this.#server, at);
       return `unix:${at.path}`;
     }
-    if (!isLoopback(at.host) && backendKey === "" && tls?.ca === undefined) {
+    if (!isLoopback(at.host) && backendKey === "" && tls?.ca === undefined && !this.hub.takesKeys) {
       throw new OptionError(
-        `Refusing to listen for backends on ${at.host} without \`backendKey\`, or tls:// with \`tlsClientCa\`: anybody could send.`,
+        `Refusing to listen for backends on ${at.host} without \`backendKey\`, an \`applicationKey\` in \`authenticate\`, or tls:// with \`tlsClientCa\`: nobody could come in.`,
       );
     }
     await listenOn(this.#server, at);
@@ -124,7 +129,7 @@ export class TcpTransport {
   #accept(socket: Socket): void {
     const address = "path" in this.settings.at ? "unix" : (socket.remoteAddress ?? "");
     const counted = address === "unix" || this.#addresses.enter(address);
-    const peer = new TcpPeer(this.hub, socket, address, this.settings.backendKey);
+    const peer = new TcpPeer(this.hub, socket, address, this.settings);
     this.#peers.add(peer);
     socket.once("close", () => {
       this.#peers.delete(peer);
@@ -149,6 +154,10 @@ class TcpPeer implements Sink {
   readonly #framer: LineFramer;
   #scanner: JsonScanner | undefined;
   #expectsOriginal = false;
+  #greeting: Greeting | undefined;
+  /** What has come while it is being found out who it is. */
+  #rest: Uint8Array | undefined;
+  #admitting = false;
   /** Nothing that still comes is obeyed. */
   #over = false;
   readonly #cancelTimer: () => void;
@@ -158,7 +167,7 @@ class TcpPeer implements Sink {
     private readonly hub: Hub,
     private readonly socket: Socket,
     private readonly address: string,
-    private readonly backendKey: string,
+    private readonly settings: Pick<TcpSettings, "backendKey" | "trust">,
   ) {
     this.#writer = new SocketWriter(socket, () => this.#connection?.drained());
     this.#framer = new LineFramer(hub.limits.maxFirstLine);
@@ -222,6 +231,10 @@ class TcpPeer implements Sink {
   #feed(bytes: Uint8Array): void {
     let offset = 0;
     while (!this.#over && offset < bytes.length) {
+      if (this.#admitting) {
+        this.#rest = bytes.subarray(offset);
+        return;
+      }
       const next = this.#scanner ? this.#nextText(this.#scanner, bytes, offset) : this.#nextLine(bytes, offset);
       if (next === undefined) return;
       offset = next;
@@ -284,14 +297,51 @@ class TcpPeer implements Sink {
     else if (this.#expectsOriginal) this.#original(text);
     else if (HTTP_LINE.test(text)) this.#crossProtocol();
     else if (text === ORIGINAL_FIRST) this.#expectsOriginal = true;
-    else if (saysHello(text)) this.#json(text);
+    else if (this.#greeting || saysHello(text)) this.#greet(text);
     else this.#words(text);
   }
 
-  #json(text: string): void {
-    const hello = parseHello(text, this.hub.limits.maxDepth);
-    this.#admit(hello.token);
-    this.#start(jsonDialect, hello.resource ?? "/", hello);
+  #greet(text: string): void {
+    this.#greeting ??= this.#newGreeting();
+    const welcome = this.#greeting.receive(text);
+    if (welcome instanceof Promise) this.#await(welcome);
+    else this.#welcome(welcome);
+  }
+
+  /** Nothing more is read, and nothing of what has come is served, until it is known who it is. */
+  #await(welcome: Promise<Welcome | undefined>): void {
+    this.#admitting = true;
+    this.read(false);
+    welcome
+      .then((known) => this.#welcome(known))
+      .catch((error) => {
+        if (!(error instanceof Fault)) throw error;
+        this.#fault(error);
+      })
+      .finally(() => this.#goOn());
+  }
+
+  #goOn(): void {
+    const rest = this.#rest;
+    this.#rest = undefined;
+    this.#admitting = false;
+    this.read(true);
+    if (rest) this.#guarded(() => this.#feed(rest));
+  }
+
+  #welcome(welcome: Welcome | undefined): void {
+    if (welcome === undefined || this.#over || this.socket.destroyed) return;
+    const { hello, resource, identity } = welcome;
+    this.#start(jsonDialect, hello.resource ?? "/", resource, hello, identity);
+  }
+
+  #newGreeting(): Greeting {
+    return new Greeting(this.hub, {
+      credentials: { kind: "backend", path: "/", address: this.address, headers: {}, protocols: [] },
+      trusts: ({ token }) => this.#trusted(token),
+      resourceOf: ({ resource = "/" }) => this.hub.resources.resolve(resource),
+      send: (packet) => this.send(lineEncoding.encode(JSON.stringify(packet))),
+    });
   }
 
   #original(text: string): void {
@@ -301,9 +351,9 @@ class TcpPeer implements Sink {
       return;
     }
     this.encoding = rawEncoding;
-    this.#admit(undefined);
+    this.#admitUnnamed();
     this.#scanner = new JsonScanner(this.hub.limits.maxMessage);
-    this.#start(originalDialect, path);
+    this.#start(originalDialect, path, this.hub.resources.resolve(path));
   }
 
   #words(text: string): void {
@@ -318,30 +368,32 @@ class TcpPeer implements Sink {
       return;
     }
     try {
-      this.#admit(undefined);
-      this.#start(wordsDialect, WORDS_PATH).receive(text, text.length);
+      this.#admitUnnamed();
+      this.#start(wordsDialect, WORDS_PATH, this.hub.resources.resolve(WORDS_PATH)).receive(text, text.length);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       this.refuse(error, wordsDialect);
     }
   }
 
-  #start(dialect: Dialect, path: string, hello?: HelloFields): Connection {
+  #start(dialect: Dialect, path: string, resource: Resource, hello?: HelloFields, identity?: Identity): Connection {
     this.#cancelTimer();
     this.#framer.limit = this.hub.limits.maxMessage;
-    const resource = this.hub.resources.resolve(path);
-    this.#connection = this.hub.connect(this, { kind: "backend", dialect, path, resource, address: this.address }, hello);
+    this.#connection = this.hub.connect(this, { kind: "backend", dialect, path, resource, address: this.address, identity }, hello);
     return this.#connection;
   }
 
-  /** @throws Fault `forbidden` [OPEN-8] */
-  #admit(token: string | undefined): void {
-    if (this.#local || (this.socket as TLSSocket).authorized) return;
-    if (this.backendKey !== "" && token !== undefined && sameSecret(token, this.backendKey)) return;
-    throw new Fault(
-      "forbidden",
-      "A backend of another host needs the hub's `backendKey` as `token` in its hello, or a client certificate.",
-    );
+  /** It is the application's own, whoever it is [OPEN-8]. */
+  #trusted(token?: string): boolean {
+    if ((this.#local && this.settings.trust === "local") || (this.socket as TLSSocket).authorized) return true;
+    const { backendKey } = this.settings;
+    return backendKey !== "" && token !== undefined && sameText(token, backendKey);
+  }
+
+  /** Who cannot show anything is not asked. @throws Fault `forbidden` [OPEN-8] */
+  #admitUnnamed(): void {
+    if (!this.#trusted())
+      throw new Fault("forbidden", "Plain words and the original dialect cannot show who they are: say hello, with a key.");
   }
 
   /** A browser was made to speak to this port [OPEN-9]. */
@@ -374,11 +426,4 @@ function saysHello(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Compared in constant time; only whether the length is right shows. */
-function sameSecret(given: string, secret: string): boolean {
-  const a = Buffer.from(given);
-  const b = Buffer.from(secret);
-  return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -4,13 +4,14 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer } from "ws";
-import { CLOSE, type CloseName, cutText, Fault, quoted, SUBPROTOCOL } from "../../protocol/index.js";
+import { CLOSE, type CloseName, cutText, Fault, type MaybePromise, quoted, SUBPROTOCOL, whenKnown } from "../../protocol/index.js";
 import { AddressCounter } from "../address.js";
+import type { Credentials, Identity } from "../auth/authenticator.js";
 import { type Clock, within } from "../clock.js";
 import type { Connection } from "../connection.js";
 import { jsonDialect } from "../dialect.js";
 import { clientAddress, type ForwardedHeader, forwardedOrigin, TrustedProxies } from "../forwarded.js";
-import { type HelloFields, parseHello } from "../hello.js";
+import { atHandshake, Greeting, type Welcome } from "../greeting.js";
 import type { Hub } from "../hub.js";
 import { authority } from "../listen-url.js";
 import { hostAllowed, type OriginRules, originAllowed } from "../origin.js";
@@ -190,23 +191,49 @@ export class WebSocketTransport {
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on("error", () => socket.destroy());
     const address = this.#addressOf(request, socket);
+    const refuse = (error: unknown): void => this.#refuseHandshake(request, socket, address, error);
     try {
       const path = this.#admit(request, address);
-      socket.once("close", () => this.#addresses.leave(address));
-      this.#ws.handleUpgrade(request, socket, head, (ws) => this.#accept(ws as PageSocket, socket, path, address));
-      this.#handshakeOver(socket);
+      this.#leaveAddress(socket, address);
+      const found = this.#identify(request, path, address);
+      const go = (who: Handshake): void => this.#welcome(request, socket, head, who);
+      if (found instanceof Promise) found.then(go).catch(refuse);
+      else go(found);
     } catch (error) {
-      if (!(error instanceof HttpRefusal)) throw error;
-      const origin = request.headers.origin;
-      this.hub.counters.count("handshakes_refused", error.status);
-      this.hub.log.warn("handshake.refused", {
-        status: error.status,
-        reason: error.message,
-        ip: address,
-        origin: origin && cutText(origin, 200),
-      });
-      writeHttp(socket, error);
+      refuse(error);
     }
+  }
+
+  /** In a function of its own: what stands beside a closure lives as long as it, and a request has cookies. */
+  #leaveAddress(socket: Socket, address: string): void {
+    socket.once("close", () => this.#addresses.leave(address));
+  }
+
+  /** Who it is, as far as the handshake shows it [AUTH-2]. @throws Fault (or rejects) */
+  #identify({ headers }: IncomingMessage, path: string, address: string): MaybePromise<Handshake> {
+    const protocols = protocolsOf(headers["sec-websocket-protocol"]);
+    const credentials: Credentials = { kind: "page", path, address, headers: headers as Credentials["headers"], protocols };
+    // One that there is not is said after the upgrade, where a browser hears of it.
+    const resource = this.hub.resources.find(path);
+    const known = resource && atHandshake(this.hub, resource, credentials, protocols.includes(SUBPROTOCOL));
+    return whenKnown(known, (identity) => ({ path, address, credentials, identity }));
+  }
+
+  /** It may come in, if it still is there and may. */
+  #welcome(request: IncomingMessage, socket: Socket, head: Buffer, who: Handshake): void {
+    if (this.#stopping) throw STOPPING;
+    if (who.identity && this.hub.isFullFor(who.identity) && !mayComeBack(request)) throw new HttpRefusal(429, "maxPerUser reached.");
+    this.#ws.handleUpgrade(request, socket, head, (ws) => this.#accept(ws as PageSocket, socket, who));
+    this.#handshakeOver(socket);
+  }
+
+  #refuseHandshake({ headers: { origin } }: IncomingMessage, socket: Socket, ip: string, error: unknown): void {
+    const refusal = error instanceof Fault ? asHttp(error) : error;
+    if (!(refusal instanceof HttpRefusal)) throw error;
+    const { status, message } = refusal;
+    this.hub.counters.count("handshakes_refused", status);
+    this.hub.log.warn("handshake.refused", { status, reason: message, ip, origin: origin && cutText(origin, 200) });
+    writeHttp(socket, refusal);
   }
 
   /** A trusted proxy may have ended TLS, and may be known to the browser by another name. */
@@ -225,7 +252,7 @@ export class WebSocketTransport {
   /** @returns the path, decoded */
   #admit(request: IncomingMessage, address: string): string {
     const { host, origin, upgrade } = request.headers;
-    if (this.#stopping) throw new HttpRefusal(503, "The hub is stopping.", { "retry-after": "2" });
+    if (this.#stopping) throw STOPPING;
     if (request.method !== "GET") throw new HttpRefusal(405, "Expected GET.", { allow: "GET" });
     if (request.httpVersion !== "1.1") throw new HttpRefusal(400, "Expected HTTP/1.1.");
     if (upgrade?.toLowerCase() !== "websocket") throw new HttpRefusal(404, "Expected an upgrade to websocket.");
@@ -236,57 +263,89 @@ export class WebSocketTransport {
     if (host === undefined || !hostAllowed(host, this.#rules)) throw new HttpRefusal(403, "This host name is not in allowedHosts.");
     if (!this.#originAllowed(origin, host, request)) throw new HttpRefusal(403, "This origin is not in origins.");
     const path = decodePath(request.url ?? "");
-    // Whether a page comes back is known when it has said hello.
-    const mayComeBack = String(request.headers["sec-websocket-protocol"]).includes(SUBPROTOCOL);
-    if (this.hub.full && !mayComeBack) throw new HttpRefusal(503, "maxConnections reached.", { "retry-after": "5" });
+    if (this.hub.full && !mayComeBack(request)) throw new HttpRefusal(503, "maxConnections reached.", { "retry-after": "5" });
     if (!this.#addresses.enter(address)) throw new HttpRefusal(429, "maxPerAddress reached.");
     return path;
   }
 
   // ── After it ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #accept(ws: PageSocket, socket: Socket, path: string, address: string): void {
-    const page: Arrival = { ws, sink: new PageSink(ws, socket, this.hub.clock), path, address };
-    this.#sockets.add(ws);
-    ws.on("error", ignore);
-    ws.on("pong", onPong);
-    ws.on("close", (code) => this.#closed(ws, code));
+  #accept(ws: PageSocket, socket: Socket, who: Handshake): void {
+    const page: Arrival = { ...who, ws, sink: new PageSink(ws, socket, this.hub.clock) };
+    this.#register(ws);
     this.#guarded(page, () => {
       // Whether there is such a path is known before anything is said.
-      const resource = this.hub.resources.resolve(path);
+      const resource = this.hub.resources.resolve(who.path);
       if (ws.protocol === SUBPROTOCOL) this.#expectHello(page, resource);
-      else this.#connect(page, resource);
+      else this.#connect(page, { resource, identity: who.identity });
     });
   }
 
-  #connect({ ws, sink, path, address }: Arrival, resource: Resource, hello?: HelloFields): void {
-    ws.connection = this.hub.connect(sink, { kind: "page", dialect: jsonDialect, path, resource, address }, hello);
+  #register(ws: PageSocket): void {
+    this.#sockets.add(ws);
+    ws.on("error", ignore);
+    ws.on("ping", onPing);
+    ws.on("pong", onPong);
+    ws.on("close", (code) => this.#closed(ws, code));
+  }
+
+  #connect(
+    { ws, sink, path, address, credentials }: Arrival,
+    { resource, identity, hello }: Partial<Welcome> & Pick<Welcome, "resource">,
+  ): void {
+    const { origin } = credentials.headers;
+    ws.connection = this.hub.connect(sink, { kind: "page", dialect: jsonDialect, path, resource, address, origin, identity }, hello);
     ws.on("message", onMessage);
   }
 
   #expectHello(page: Arrival, resource: Resource): void {
-    const { handshakeTimeout, maxDepth } = this.hub.limits;
+    const { ws, sink, credentials, identity } = page;
+    const { handshakeTimeout } = this.hub.limits;
     const cancel = this.hub.clock.after(handshakeTimeout, () => {
       this.#refuse(page, new Fault("no-hello", `No hello within \`handshakeTimeout\` ${handshakeTimeout} ms.`));
     });
-    page.ws.once("close", cancel);
-    page.ws.once("message", (data, isBinary) => {
-      cancel();
-      page.ws.off("close", cancel);
-      this.#guarded(page, () => {
-        if (isBinary) throw new Fault("binary", "Expected text frames, got a binary one.");
-        this.#connect(page, resource, parseHello(String(data), maxDepth));
-      });
+    ws.once("close", cancel);
+    const greeting = new Greeting(this.hub, {
+      credentials,
+      identity,
+      trusts: () => false,
+      resourceOf: () => resource,
+      send: (packet) => sink.send(webSocketEncoding.encode(JSON.stringify(packet))),
     });
+    const early = new EarlyMessages(ws);
+    const take = (welcome: Welcome | undefined): void => {
+      if (welcome === undefined) {
+        early.next(hear);
+        return;
+      }
+      cancel();
+      ws.off("close", cancel);
+      if (ws.readyState !== WebSocket.OPEN) return;
+      this.#connect(page, welcome);
+      early.handOver(onMessage);
+    };
+    const hear = (text: string | undefined): void =>
+      this.#guarded(page, () => {
+        if (text === undefined) throw new Fault("binary", "Expected text frames, got a binary one.");
+        const welcome = greeting.receive(text);
+        if (welcome instanceof Promise)
+          welcome.then((known) => this.#guarded(page, () => take(known))).catch((error) => this.#failed(page, error));
+        else take(welcome);
+      });
+    early.next(hear);
   }
 
   #guarded(page: Arrival, work: () => void): void {
     try {
       work();
     } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      this.#refuse(page, error);
+      this.#failed(page, error);
     }
+  }
+
+  #failed(page: Arrival, error: unknown): void {
+    if (!(error instanceof Fault)) throw error;
+    this.#refuse(page, error);
   }
 
   /** What ends a connection before there is a dialog is said as in one [END-3]. */
@@ -316,12 +375,53 @@ export class WebSocketTransport {
   }
 }
 
-/** A page's socket with what is known of it before it is greeted. */
-interface Arrival {
-  readonly ws: PageSocket;
-  readonly sink: PageSink;
+/** What is known of a page when its handshake is over. */
+interface Handshake {
   readonly path: string;
   readonly address: string;
+  readonly credentials: Credentials;
+  readonly identity: Identity | undefined;
+}
+
+/** A page's socket with what is known of it before it is greeted. */
+interface Arrival extends Handshake {
+  readonly ws: PageSocket;
+  readonly sink: PageSink;
+}
+
+/** Messages of a page before there is a dialog: taken one at a time, and none is lost while it is found out who it is [OPEN-2]. */
+class EarlyMessages {
+  readonly #waiting: [data: Buffer, isBinary: boolean][] = [];
+  #take: ((text: string | undefined) => void) | undefined;
+
+  constructor(private readonly ws: PageSocket) {
+    ws.on("message", this.#hear);
+  }
+
+  /** The next one, once; `undefined` where it is binary. Meanwhile no more is read than has come already. */
+  next(take: (text: string | undefined) => void): void {
+    this.#take = take;
+    const first = this.#waiting.shift();
+    if (first) this.#hear(...first);
+    else this.ws.resume();
+  }
+
+  /** All that has come is the dialog's. */
+  handOver(hear: (this: WebSocket, data: Buffer, isBinary: boolean) => void): void {
+    this.ws.off("message", this.#hear);
+    this.ws.resume();
+    for (const [data, isBinary] of this.#waiting) hear.call(this.ws, data, isBinary);
+  }
+
+  readonly #hear = (data: Buffer, isBinary: boolean): void => {
+    const take = this.#take;
+    this.#take = undefined;
+    if (take === undefined) this.#waiting.push([data, isBinary]);
+    else {
+      this.ws.pause();
+      take(isBinary ? undefined : data.toString());
+    }
+  };
 }
 
 /** The hub's way to one page. */
@@ -366,8 +466,14 @@ function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
   else connection?.receive(data.toString(), data.length);
 }
 
-function onPong(this: WebSocket): void {
-  (this as PageSocket).missedPings = 0;
+function onPing(this: WebSocket, data: Buffer): void {
+  (this as PageSocket).connection?.beat(data.length);
+}
+
+function onPong(this: WebSocket, data: Buffer): void {
+  const page = this as PageSocket;
+  page.missedPings = 0;
+  page.connection?.beat(data.length);
 }
 
 function ignore(): void {
@@ -402,6 +508,20 @@ function decodePath(url: string): string {
     // Not percent-encoded UTF-8: refused like the rest.
   }
   throw new HttpRefusal(400, `Expected a path of at most ${MAX_PATH} characters, got ${quoted(raw)}.`);
+}
+
+const STOPPING = new HttpRefusal(503, "The hub is stopping.", { "retry-after": "2" });
+
+/** Whether a page comes back, and needs no new place, is known when it has said hello. */
+const mayComeBack = ({ headers }: IncomingMessage): boolean => protocolsOf(headers["sec-websocket-protocol"]).includes(SUBPROTOCOL);
+
+const protocolsOf = (header = ""): readonly string[] => header.split(",").map((each) => each.trim());
+
+/** Before the upgrade it is HTTP that says it [OPEN-6]. */
+function asHttp({ kind, message }: Fault): HttpRefusal {
+  return kind === "unauthorized"
+    ? new HttpRefusal(401, message, { "www-authenticate": "Bearer" })
+    : new HttpRefusal(503, message, { "retry-after": "5" });
 }
 
 function writeHttp(socket: Socket, { status, message, headers }: HttpRefusal): void {

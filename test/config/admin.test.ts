@@ -5,6 +5,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import type { Credentials } from "../../server/main.js";
 import { createHub, type HubSettings, OptionError } from "../../server/main.js";
 import { startHub, type TestHub } from "../support/hub.js";
 import { LineClient } from "../support/line-client.js";
@@ -87,8 +88,9 @@ describe("the admin listener", () => {
   });
 
   test("every metric under load is in docs/operating.md, and every one of the document is there", async (t) => {
-    const { hub, admin } = await hubWithAdmin(t);
-    const page = await Page.open(t, `${hub.ws}/`, {});
+    const known = ({ token }: Credentials) => (token === "s3cr3t" ? { user: { id: "anna", name: "Anna", roles: [] } } : undefined);
+    const { hub, admin } = await hubWithAdmin(t, { authenticate: [known] });
+    const page = await Page.open(t, `${hub.ws}/`, { token: "s3cr3t" });
     const backend = await LineClient.open(t, hub.tcpPort);
     await assert.rejects(Page.connect(t, `${hub.ws}/`, true, { origin: "http://evil.example" }));
     const garbage = await LineClient.open(t, hub.tcpPort);
@@ -109,7 +111,8 @@ describe("the admin listener", () => {
     assert.equal(figure(body, 'signalbox_connections_refused_total{code="1002"}'), 1);
     assert.equal(figure(body, 'signalbox_connections_closed_total{why="quit"}'), 1);
     assert.equal(figure(body, 'signalbox_peers{kind="backend"}'), 1);
-    assert.ok(!body.includes(page.uuid));
+    assert.equal(figure(body, 'signalbox_authentications_total{result="welcome"}'), 1);
+    for (const secret of [page.uuid, "anna", "s3cr3t"]) assert.ok(!body.includes(secret));
   });
 
   test("asked twice says the same: counters do not grow by being looked at", async (t) => {

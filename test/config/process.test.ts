@@ -3,7 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { environmentName, flagName, OPTION_NAMES, OPTIONS } from "../../server/options.js";
+import type { ReadyLimits } from "../../protocol/index.js";
+import { environmentName, flagName, isForFiles, OPTION_NAMES, OPTIONS } from "../../server/options.js";
 import { USAGE as SEND_USAGE } from "../../tcp-client/send.js";
 import { LineClient } from "../support/line-client.js";
 import { Page } from "../support/page.js";
@@ -69,7 +70,8 @@ describe("signalbox: where its options come from", PARALLEL, () => {
       const env = { SIGNALBOX_MAX_MESSAGE: "20000", SIGNALBOX_MAX_WINDOW: "4" };
       const { tcpPort } = await start(t, ["--max-window", "5"], { cwd: folder(t, { [name]: file }), env });
       const { window, limits } = await (await LineClient.open(t, tcpPort)).hello({ window: 100 });
-      assert.deepEqual({ window, limits }, { window: 5, limits: { maxMessage: 20_000, maxDepth: 10 } });
+      const { maxMessage, maxDepth } = limits as ReadyLimits;
+      assert.deepEqual({ window, maxMessage, maxDepth }, { window: 5, maxMessage: 20_000, maxDepth: 10 });
     });
   }
 
@@ -274,7 +276,7 @@ describe("signalbox: help", PARALLEL, () => {
     test(`signalbox ${args.join(" ")} lists every option as it is given, with unit and default`, async (t) => {
       const { code, stdout } = await signalbox(t, args);
       assert.equal(code, 0);
-      for (const name of OPTION_NAMES.filter((name) => name !== "resources")) {
+      for (const name of OPTION_NAMES.filter((name) => !isForFiles(name))) {
         const { secret, unit, about, default: value } = OPTIONS[name];
         const line = stdout
           .split("\n")

@@ -8,6 +8,7 @@ import { LoopbackHub, type LoopbackOptions, type LoopbackPeer } from "../support
 /** As the hub has them if nobody says otherwise. */
 export const DEFAULTS: LockLimits = {
   maxLocks: OPTIONS.maxLocks.default,
+  maxLocksPerUser: OPTIONS.maxLocksPerUser.default,
   maxLocksInAll: OPTIONS.maxLocksInAll.default,
   maxQueued: OPTIONS.maxQueued.default,
 };
@@ -27,6 +28,11 @@ export class LockHub extends LoopbackHub {
 
   page(ident: string): LockPage {
     return new LockPage(this.peer({ hello: { window: 8, ident } }));
+  }
+
+  /** A page of somebody who is known. */
+  pageOf(id: string): LockPage {
+    return new LockPage(this.peer({ hello: { window: 8 }, identity: { user: { id, name: id, roles: [] } } }));
   }
 
   /** A script on the hub's own host. */

@@ -436,6 +436,19 @@ describe("chapter 17: what one page does hurts no other", () => {
     assert.equal(bob.peer.closedWith(), undefined);
   });
 
+  test("[LOCK-2] all pages of a user together: one id too many is refused, another user's are not, and what a page that left had is free again", () => {
+    const hub = new LockHub({ maxLocksPerUser: 3 });
+    const [one, two, ben] = [hub.pageOf("anna"), hub.pageOf("anna"), hub.pageOf("ben")];
+    one.lock(1, 2);
+    assert.equal(codeOf(two.lock(3, 4)), "too-many-locks");
+    assert.equal(two.lock(3).status, "done");
+    assert.equal(codeOf(one.lock(4)), "too-many-locks");
+    assert.equal(ben.lock(4, 5, 6).status, "done");
+    one.peer.say({ opcode: "quit" });
+    assert.equal(two.lock(7, 8).status, "done");
+    assert.equal(codeOf(two.lock(9)), "too-many-locks");
+  });
+
   test("[LOCK-2] a lock that was refused does not count", () => {
     const hub = new LockHub({ maxLocksInAll: 3 });
     const [anna, bob] = [hub.page("Anna"), hub.page("Bob")];

@@ -1,6 +1,7 @@
 import { standard } from "../../apps/standard.js";
 import type { Packet } from "../../protocol/index.js";
 import type { App } from "../../server/app.js";
+import type { Identity } from "../../server/auth/authenticator.js";
 import type { Cluster } from "../../server/cluster/cluster.js";
 import { MemoryCluster } from "../../server/cluster/memory.js";
 import type { Connection, Opening } from "../../server/connection.js";
@@ -9,6 +10,7 @@ import type { Encoding } from "../../server/frame.js";
 import { parseHello } from "../../server/hello.js";
 import { Hub } from "../../server/hub.js";
 import { type Options, resolveOptions } from "../../server/options.js";
+import type { Access } from "../../server/resource.js";
 import type { Sink } from "../../server/sink.js";
 import { TestClock } from "./clock.js";
 import { TestLog } from "./hub.js";
@@ -19,6 +21,8 @@ export interface LoopbackOptions {
   cluster?: Cluster;
   clock?: TestClock;
   limits?: Partial<Options>;
+  /** Who may come in, and who may say what. */
+  access?: Access;
 }
 
 /** A hub with no socket anywhere: its own clock, and peers that are objects. */
@@ -27,19 +31,35 @@ export class LoopbackHub {
   readonly log = new TestLog();
   readonly hub: Hub;
 
-  constructor({ apps = [], path = "/", clock = new TestClock(), cluster = new MemoryCluster(clock), limits = {} }: LoopbackOptions = {}) {
+  constructor({
+    apps = [],
+    path = "/",
+    clock = new TestClock(),
+    cluster = new MemoryCluster(clock),
+    limits = {},
+    access,
+  }: LoopbackOptions = {}) {
     this.clock = clock;
     // Its clock stands still: nobody is too fast, unless a test says how fast that is.
     const rates = { maxRate: Number.MAX_SAFE_INTEGER, maxByteRate: Number.MAX_SAFE_INTEGER };
     this.hub = new Hub({ limits: resolveOptions({ ...rates, ...limits }), clock, cluster, log: this.log });
-    this.hub.mount(path, [...apps, standard()]);
+    this.hub.mount(path, [...apps, standard()], access);
     // The memory cluster joins at once; nothing to wait for but the apps' `start`.
     void this.hub.start();
   }
 
   /** A page or backend; with `hello` it speaks first. */
-  peer({ hello, dialect = jsonDialect, kind = "page", path = "/", address = "loop-back" }: PeerOptions = {}): LoopbackPeer {
-    return new LoopbackPeer(this, { kind, dialect, path, resource: this.hub.resources.resolve(path), address }, hello);
+  peer({
+    hello,
+    dialect = jsonDialect,
+    kind = "page",
+    path = "/",
+    address = "loop-back",
+    identity,
+    origin,
+  }: PeerOptions = {}): LoopbackPeer {
+    const opening = { kind, dialect, path, resource: this.hub.resources.resolve(path), address, identity, origin };
+    return new LoopbackPeer(this, opening, hello);
   }
 }
 
@@ -48,6 +68,9 @@ interface PeerOptions {
   dialect?: Dialect;
   kind?: Opening["kind"];
   path?: string;
+  /** Who it is, as if an authenticator had said so. */
+  identity?: Identity;
+  origin?: string;
   /** Where its socket comes from; default: from nowhere. */
   address?: string;
 }

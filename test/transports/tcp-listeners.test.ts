@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -82,6 +83,23 @@ describe("unix sockets", () => {
     );
     await hub.stop();
     assert.equal(existsSync(path), false);
+  });
+
+  test("its folder is made where there is none, for its owner alone", async (t) => {
+    const folder = join(temporaryFolder(t), "run", "signalbox");
+    await startHub(t, { listen: [`unix:${join(folder, "hub.sock")}`] });
+    assert.equal(mode(folder), "700");
+    assert.equal(await echoOver(t, join(folder, "hub.sock")), ECHOED);
+  });
+
+  test("a folder in which others could put a socket of their own is refused; one like /tmp, where they could not replace it, is not", async (t) => {
+    const folder = temporaryFolder(t);
+    const listen = [`unix:${join(folder, "hub.sock")}`];
+    chmodSync(folder, 0o775);
+    const { message } = await failsToStart({ listen });
+    assert.match(message, /^Expected the folder of a unix socket to be writable by its owner alone, .* has 0775: chmod 700 it\.$/);
+    chmodSync(folder, 0o1777);
+    await startHub(t, { listen });
   });
 
   test("a file left by a hub that died is replaced, and the new one is the owner's only", async (t) => {

@@ -564,7 +564,7 @@ async function pingAll(page: RawPage, goOn: () => boolean): Promise<number> {
 describe("frames written beside `ws`", () => {
   /** A hub with room for a storm, a page that reads strictly, and a backend to broadcast. */
   async function scene(t: TestContext, settings: HubSettings = {}): Promise<{ page: RawPage; sender: LineClient }> {
-    const hub = await startHub(t, { maxQueued: 64 * 1024 * KiB, ...settings });
+    const hub = await startHub(t, { maxQueued: 64 * 1024 * KiB, maxRate: 1_000_000, maxByteRate: 1_000_000_000, ...settings });
     const page = await RawPage.open(t, hub.wsPort, {});
     const sender = await LineClient.open(t, hub.tcpPort);
     await sender.hello();
@@ -612,6 +612,24 @@ describe("frames written beside `ws`", () => {
 });
 
 describe("10 Ends: heartbeat", () => {
+  test("[WIN-7] a flood of pings, each round read, is closed with 1008; some rounds are nothing", (t) =>
+    attack(t, { maxRate: 200 }, async (hub) => {
+      const page = await RawPage.open(t, hub.wsPort, {});
+      let rounds = 0;
+      // The burst, and less than may be owed: ten seconds' worth.
+      await pingAll(page, () => rounds++ < 10);
+      assert.equal((await page.ask({ opcode: "echo" })).opcode, "echo");
+      await assert.rejects(pingAll(page, () => rounds++ < 1_000));
+      assert.equal((await page.closed).code, 1008);
+    }));
+
+  test("[WIN-7] a flood of pongs that nobody asked for is closed with 1008", (t) =>
+    attack(t, { maxRate: 200 }, async (hub) => {
+      const page = await RawPage.open(t, hub.wsPort, {});
+      page.write(...Array.from({ length: 5_000 }, () => clientFrame("", { opcode: OP.pong })));
+      assert.equal((await page.closed).code, 1008);
+    }));
+
   test("[END-5] a page that answers no ping is closed, one that answers is not", (t) =>
     attack(t, { pingInterval: 20, grace: 0 }, async (hub) => {
       const deaf = await RawPage.open(t, hub.wsPort, { ident: "deaf" }, { deaf: true });
