@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Arena } from "./arena.js";
 import { choosePinning, describeMachine, pinGenerator } from "./machine.js";
+import { parsers } from "./parsers.js";
 import { formatSection, isMet, type Section } from "./report.js";
 import { broadcast } from "./scenarios/broadcast.js";
 import { deafPage } from "./scenarios/deaf-page.js";
@@ -14,7 +15,7 @@ import { state } from "./scenarios/state.js";
 import { view } from "./scenarios/view.js";
 import { within } from "./within.js";
 
-const USAGE = "npm run bench -- [--only lock-step|window|feedback|idle|deaf|flood|jobs|view|state] [--record] [--profile FOLDER]";
+const USAGE = "npm run bench -- [--only lock-step|window|feedback|idle|deaf|flood|jobs|view|state|parse] [--record] [--profile FOLDER]";
 
 /** For all together, ms. It takes about seven minutes. */
 const TIMEOUT = 900_000;
@@ -30,6 +31,7 @@ const SCENARIOS: Readonly<Record<string, (arena: Arena) => Promise<Section>>> = 
   jobs,
   view,
   state,
+  parse: (arena) => parsers((text) => arena.progress(text)),
 };
 
 interface Arguments {

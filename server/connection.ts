@@ -30,7 +30,6 @@ import { Questions } from "./questions.js";
 import type { Resource } from "./resource.js";
 import type { FreshReason } from "./sessions.js";
 import type { Sink } from "./sink.js";
-import { Strikes } from "./strikes.js";
 import { Throttle } from "./throttle.js";
 
 /** What the hub does for a connection. */
@@ -43,6 +42,8 @@ export interface Host extends MessageHost {
   identify(peer: Connection, token: string): MaybePromise<Identity>;
   /** Does an identity still hold? @throws Fault, or rejects */
   renew(ask: NonNullable<Identity["renew"]>): MaybePromise<Identity | undefined>;
+  /** It has addressed what is nobody's. @returns true where from there that was tried too often */
+  guessed(address: string): boolean;
   /** Makes the peer reachable by UUID, ident and tags. */
   enter(peer: Connection): MaybePromise<void>;
   /** Nobody finds it any more. */
@@ -100,9 +101,6 @@ const ASK_TIMEOUT = 30_000;
 const EXPIRING: Kind = { key: "expiring" };
 /** Counted bytes after which a page is told of them at the latest: as much as it may leave unsaid itself [RES-8]. */
 const TELL_AFTER = 65_536;
-/** Addresses that were nobody's: more than a page has that reports to others who leave. */
-const MISSES_MAX = 100;
-const MISSES_SPAN = 10_000;
 const FORGOTTEN = new Refusal("forgotten", "The page was loaded anew before it had sent the whole of this message.");
 
 /** Where the texts begin that belong to a buffer which is not closed among them; `undefined`: none is open at their end. */
@@ -160,7 +158,6 @@ export class Connection implements Speaker, Flushable {
   readonly #output: Output;
   #questions: Questions | undefined;
   readonly #throttle: Throttle | undefined;
-  #misses: Strikes | undefined;
   #identity: Identity | undefined;
   #expiry: Expiry | undefined;
 
@@ -465,11 +462,7 @@ export class Connection implements Speaker, Flushable {
 
   /** A UUID cannot be guessed, and who tries is slowed down; a job may report for long to a page that has left. */
   missed(): void {
-    if (this.#throttle === undefined) return;
-    this.#misses ??= new Strikes(MISSES_MAX, MISSES_SPAN);
-    if (!this.#misses.add(this.host.clock.now())) return;
-    this.host.log.warn("peer.guesses", { conn: this.id, ip: this.address });
-    this.#throttle.penalize();
+    if (this.#throttle && this.host.guessed(this.address)) this.#throttle.penalize();
   }
 
   /** Answers were written: credit may be free. */

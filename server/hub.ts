@@ -22,10 +22,16 @@ import { type Access, checkApp, checkPattern, Resource, Resources } from "./reso
 import { type FreshReason, Sessions } from "./sessions.js";
 import { shownError } from "./shown-error.js";
 import type { Sink } from "./sink.js";
+import { Strikes } from "./strikes.js";
 import { Tally } from "./tally.js";
 
 /** How often what could take too long is looked at, in ms. */
 const TICK = 1_000;
+/** UUIDs that were nobody's, addressed from one address: more than a page has that reports to others who leave. */
+const MISSES_MAX = 100;
+const MISSES_SPAN = 10_000;
+/** Addresses for which they are counted, at the most; then the oldest is forgotten. */
+const MAX_GUESSERS = 10_000;
 
 export interface HubParts {
   readonly limits: Limits;
@@ -61,7 +67,7 @@ export class Hub implements Host, Member {
   /** Pages that are away, the longest first. */
   readonly #held = new Set<Connection>();
   readonly #sessions = new Sessions<Connection>();
-  #renewedAt = Number.POSITIVE_INFINITY;
+  readonly #guesses = new Map<string, Strikes>();
   #cancelTick: (() => void) | undefined;
   #whenEmpty: (() => void) | undefined;
 
@@ -176,7 +182,7 @@ export class Hub implements Host, Member {
     const { path, origin, identity } = opening;
     const page = this.#sessions.find(secret);
     if (!(page instanceof Connection)) {
-      if (page === "taken") this.log.warn("resume_replay", {});
+      if (page === "taken") this.log.warn("resume_replay", { ip: opening.address });
       return page;
     }
     if (page.path !== path) return "resource";
@@ -264,6 +270,19 @@ export class Hub implements Host, Member {
     this.log.info("peer.closed", { conn, kind, path, ident, ip, why, received, sent: out, refused: no });
     for (const host of peer.resource.hosts.slice(0, peer.appsTold)) host.closed(peer, why);
     if (this.#connections.size === 0) this.#whenEmpty?.();
+  }
+
+  /** Whoever comes back over another connection is no other. */
+  guessed(address: string): boolean {
+    let strikes = this.#guesses.get(address);
+    if (strikes === undefined) {
+      if (this.#guesses.size >= MAX_GUESSERS) this.#guesses.delete(this.#guesses.keys().next().value as string);
+      strikes = new Strikes(MISSES_MAX, MISSES_SPAN);
+      this.#guesses.set(address, strikes);
+    }
+    const tooMany = strikes.add(this.clock.now());
+    if (strikes.count === MISSES_MAX) this.log.warn("peer.guesses", { ip: address });
+    return tooMany;
   }
 
   watch(peer: Speaker): void {
@@ -396,9 +415,6 @@ export class Hub implements Host, Member {
 
   /** A sign of life with each tick. */
   #renew(): void {
-    const now = this.clock.now();
-    if (now - this.#renewedAt > this.limits.lease) this.log.warn("hub.stalled", { ms: Math.round(now - this.#renewedAt) });
-    this.#renewedAt = now;
     const renewed = this.#cluster.renew(this);
     if (renewed instanceof Promise) renewed.catch((error) => this.log.error("cluster.failed", shownError(error)));
   }

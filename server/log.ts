@@ -25,7 +25,10 @@ export function createLog({ level, format }: LogSettings, clock: Clock = systemC
   // A log that cannot be written, because the pipe behind it is closed say, is no reason to stop.
   logger.on("error", ignore);
   process.stderr.on("error", ignore);
-  const write = (name: string, event: string, fields: object): void => void logger.log({ level: name, message: event, fields });
+  const backlog = new Backlog(process.stderr, (lines) => write("warn", "log.dropped", { lines }));
+  const write = (name: string, event: string, fields: object): void => {
+    if (backlog.mayTake()) logger.log({ level: name, message: event, fields });
+  };
   const limit = new LineLimit(clock, (suppressed) => write("warn", "log.suppressed", suppressed));
   const at =
     (name: string) =>
@@ -36,6 +39,33 @@ export function createLog({ level, format }: LogSettings, clock: Clock = systemC
 }
 
 function ignore(): void {}
+
+/** Bytes that wait for whoever reads the log, at the most: some thousand lines. A reader that hangs must not cost the hub its memory. */
+const MAX_WAITING = 1_048_576;
+
+/** Whether the log is read: lines beyond what may wait are left out and counted, and the first that is written again says how many. */
+class Backlog {
+  #dropped = 0;
+
+  constructor(
+    private readonly stream: NodeJS.WriteStream,
+    private readonly told: (lines: number) => void,
+  ) {}
+
+  mayTake(): boolean {
+    if (this.stream.writableLength > MAX_WAITING) {
+      if (this.#dropped++ === 0) this.stream.once("drain", () => this.#tell());
+      return false;
+    }
+    return true;
+  }
+
+  #tell(): void {
+    const lines = this.#dropped;
+    this.#dropped = 0;
+    this.told(lines);
+  }
+}
 
 /** JSON escapes C0 by itself; the rest of the control characters is still harmful in a terminal. */
 function jsonLine({ level, message, fields }: winston.Logform.TransformableInfo): string {

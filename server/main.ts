@@ -12,10 +12,12 @@ import type { Authenticator } from "./auth/authenticator.js";
 import { systemClock } from "./clock.js";
 import type { Cluster } from "./cluster/cluster.js";
 import { MemoryCluster } from "./cluster/memory.js";
-import type { ForwardedHeader } from "./forwarded.js";
+import { fitToFiles, openFilesLimit } from "./file-limit.js";
+import { type ForwardedHeader, TrustedProxies } from "./forwarded.js";
 import { Hub } from "./hub.js";
 import { type ListenUrl, parseAdminUrl, parseListenUrl } from "./listen-url.js";
 import { createLog } from "./log.js";
+import { watchLoop } from "./loop-watch.js";
 import {
   type AuthenticateOption,
   checkValue,
@@ -72,8 +74,9 @@ export interface RunningHub {
  * @throws OptionError (rejects) that names the option, the rule and what came; TypeError for an app that is not right
  */
 export async function createHub({ log: givenLog, cluster = new MemoryCluster(), ...given }: HubSettings = {}): Promise<RunningHub> {
-  const options = resolveOptions(given);
-  const log = givenLog ?? createLog({ level: options.logLevel, format: options.logFormat });
+  const asked = resolveOptions(given);
+  const log = givenLog ?? createLog({ level: asked.logLevel, format: asked.logFormat });
+  const options = withinFiles(asked, log);
   const hub = new Hub({ limits: options, clock: systemClock, cluster, log });
   mountAll(hub, options);
   const urls = options.listen.map((text) => ({ text, url: parseListenUrl(text) }));
@@ -91,7 +94,21 @@ export async function createHub({ log: givenLog, cluster = new MemoryCluster(), 
     await stopAll(hub, transports, admin);
     throw error;
   }
-  return { listeners: hub.listeners, log, stop: (reason) => stopAll(hub, transports, admin, reason) };
+  const endWatch = watchLoop(systemClock, log);
+  const stop = async (reason?: string): Promise<void> => {
+    endWatch();
+    await stopAll(hub, transports, admin, reason);
+  };
+  return { listeners: hub.listeners, log, stop };
+}
+
+/** Fewer peers than there are files: who is too many is told so, and operators can still look. */
+function withinFiles(options: Options, log: Log): Options {
+  const files = openFilesLimit();
+  const fewer = files === undefined ? undefined : fitToFiles(options, files);
+  if (fewer === undefined) return options;
+  log.warn("files.few", { files, ...fewer });
+  return { ...options, ...fewer };
 }
 
 async function stopAll(hub: Hub, transports: readonly Transport[], admin: AdminListener | undefined, reason?: string): Promise<void> {
@@ -171,14 +188,16 @@ interface Transport {
 function createTransport(hub: Hub, text: string, url: ListenUrl, options: Options): Transport {
   const { origins, allowedHosts, trustedProxies, backendKey, trust } = options;
   if (url.scheme === "unix") return new TcpTransport(hub, { at: { path: url.path }, tls: undefined, backendKey, trust });
+  const proxyProtocolFrom = options.proxyProtocol ? new TrustedProxies(trustedProxies) : undefined;
   const tls = url.scheme === "wss" || url.scheme === "tls" ? readTls(text, options) : undefined;
-  if (url.scheme === "tcp" || url.scheme === "tls") return new TcpTransport(hub, { at: url, tls, backendKey, trust });
+  if (url.scheme === "tcp" || url.scheme === "tls") return new TcpTransport(hub, { at: url, tls, backendKey, trust, proxyProtocolFrom });
   return new WebSocketTransport(hub, {
     host: url.host,
     port: url.port,
     tls,
     origins,
     allowedHosts,
+    proxyProtocolFrom,
     trustedProxies,
     proxyHeader: options.proxyHeader as ForwardedHeader,
     pages: createPages(pageMap(options.demo)),

@@ -83,6 +83,7 @@ export interface Options extends Limits {
   allowedHosts: readonly string[];
   trustedProxies: readonly string[];
   proxyHeader: string;
+  proxyProtocol: boolean;
   backendKey: string;
   tlsCert: string;
   tlsKey: string;
@@ -159,6 +160,12 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
     default: "x-forwarded-for",
     oneOf: ["x-forwarded-for", "forwarded"],
     about: "The header in which they say so. Only one: the other would be the page's own.",
+  },
+  proxyProtocol: {
+    type: "flag",
+    default: false,
+    about:
+      "Connections from `trustedProxies` begin with a PROXY header (v1 or v2), which says where they come from; unix sockets never do.",
   },
   backendKey: { type: "text", default: "", secret: true, about: "What backends of other hosts show as `token` in their hello." },
   tlsCert: { type: "text", default: "", about: "File with the certificate chain (PEM) for wss:// and tls://." },
@@ -390,11 +397,11 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
   },
   maxLocksInAll: {
     type: "integer",
-    default: 1_000_000,
+    default: 100_000,
     unit: "ids",
     min: 1,
     about:
-      "Listed or locked by all pages of the hub together: 100 pages with all they may have. An id takes 400 bytes, a long one in a space of its own 1,100.",
+      "Listed or locked by all pages of the hub together: 2,000 pages that show 50 rows. An id takes 400 bytes, so 40 MB; a long one in a space of its own 1,100.",
   },
   maxKeys: {
     type: "integer",
@@ -453,6 +460,8 @@ export function resolveOptions(given: Partial<Options>): Options {
   }
   for (const origin of all.origins) checkOrigin(origin);
   checkProxies(all.trustedProxies);
+  if (all.proxyProtocol && all.trustedProxies.length === 0)
+    throw new OptionError("`proxyProtocol` needs `trustedProxies`: nobody's header would be believed.");
   return { ...all };
 }
 
@@ -547,11 +556,15 @@ function words(name: string): string[] {
   return name.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
 }
 
+/** Characters of a name that are compared: of one that is longer no more is shown either. */
+const MAX_COMPARED = 64;
+
 /** The name that takes the fewest changes of a letter (Levenshtein's distance); what begins alike is likelier meant. */
 export function nearest(name: string, names: readonly string[]): string {
+  const given = name.slice(0, MAX_COMPARED).toLowerCase();
   const scored = names.map((candidate) => {
-    const [a, b] = [name.toLowerCase(), candidate.toLowerCase()];
-    return { candidate, distance: distance(a, b) - commonPrefix(a, b) };
+    const other = candidate.toLowerCase();
+    return { candidate, distance: distance(given, other) - commonPrefix(given, other) };
   });
   return scored.reduce((best, each) => (each.distance < best.distance ? each : best)).candidate;
 }

@@ -1,6 +1,7 @@
 /** Counts offences: `max` of them within `span` ms are too many. */
 export class Strikes {
-  #count = 0;
+  /** Within the present span. */
+  count = 0;
   #since = 0;
 
   constructor(
@@ -12,8 +13,8 @@ export class Strikes {
   add(now: number): boolean {
     if (now - this.#since > this.span) {
       this.#since = now;
-      this.#count = 0;
+      this.count = 0;
     }
-    return ++this.#count >= this.max;
+    return ++this.count >= this.max;
   }
 }

@@ -22,7 +22,8 @@ What the command reads and writes stays as it is.
                         much there is [the last NN% of a line, or N/M]
   --kill-after SECONDS  from SIGTERM to SIGKILL, for it and all that it has started, when the page stops it [5]
 
-The key of a hub on another host: SIGNALBOX_BACKEND_KEY. Without a hub the command runs all the same.
+The key of a hub on another host: SIGNALBOX_APPLICATION_KEY (ID:SECRET), or SIGNALBOX_BACKEND_KEY. Without a hub the command
+runs all the same.
 
 Exit code: that of the command, 128 + N where signal N ended it · 2 wrong usage · 126 it cannot be run · 127 there is no such command
 `;

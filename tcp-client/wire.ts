@@ -2,7 +2,7 @@ import { createHmac } from "node:crypto";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type ClientOptions, helloOf, type Wire, type WireEvents } from "../client/index.js";
-import { CLOSE, LineFramer, proofText } from "../protocol/index.js";
+import { CLOSE, LineFramer, type Packet, parsePacket, proofText } from "../protocol/index.js";
 import { BackendClient } from "./backend.js";
 
 /** Where a hub listens for backends if nobody says otherwise. */
@@ -24,11 +24,11 @@ export interface BackendOptions extends ClientOptions {
   tls?: { ca?: string | Buffer; cert?: string | Buffer; key?: string | Buffer };
 }
 
-/** A client that has begun to connect, for who does not wait until there is a hub. @throws TypeError where `url` is no hub's address */
+/** A client that has begun to connect, for who does not wait until there is a hub. @throws TypeError where `url` is no hub's address, or `key` none */
 export function open(url: string = DEFAULT_HUB, options: BackendOptions = {}): BackendClient {
   const { open: openSocket, resource } = parseHubUrl(url, options);
   const key = options.key ?? options.token ?? keyFrom(process.env);
-  const secret = typeof key === "object" ? key : undefined;
+  const secret = typeof key === "object" ? checked(key) : undefined;
   const token = secret || key === undefined ? undefined : { token: key as NonNullable<ClientOptions["token"]> };
   return new BackendClient(
     (events) => openLines(openSocket(), events, secret),
@@ -44,11 +44,26 @@ function keyFrom({ SIGNALBOX_APPLICATION_KEY: given, SIGNALBOX_BACKEND_KEY }: No
   return { id, secret };
 }
 
-/** The answer to a challenge, or `undefined` where this is none. */
+/** The answer to a challenge, or `undefined` where this is none: what else it is, or that it is no hub's, is for the dialog to say. */
 function proofFor({ id, secret }: ApplicationSecret, text: string): string | undefined {
-  const { opcode, nonce } = JSON.parse(text) as { opcode: string; nonce: string };
-  if (opcode !== "challenge") return undefined;
+  const { opcode, nonce } = packetOf(text);
+  if (opcode !== "challenge" || typeof nonce !== "string") return undefined;
   return JSON.stringify({ opcode: "proof", mac: createHmac("sha256", secret).update(proofText(id, nonce)).digest("hex") });
+}
+
+function packetOf(text: string): Partial<Packet> {
+  try {
+    return parsePacket(text, Number.POSITIVE_INFINITY);
+  } catch {
+    return {};
+  }
+}
+
+/** @throws TypeError that does not show the secret */
+function checked(key: ApplicationSecret): ApplicationSecret {
+  const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
+  if (isText(key.id) && isText(key.secret)) return key;
+  throw new TypeError("Expected `key` to be a string, or { id, secret } of two strings.");
 }
 
 /** A line has no limit of its own here: the hub is trusted, and never sends more than its own `maxQueued`. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { nextCookie } from "../login.js";
 
 /** The key of the example in RFC 6455, 1.3: it protects nothing between two processes that trust each other. */
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -14,6 +15,7 @@ export function handshakeRequest(port: number, path: string, subprotocol: string
     "Upgrade: websocket",
     "Sec-WebSocket-Version: 13",
     `Sec-WebSocket-Key: ${KEY}`,
+    `Cookie: ${nextCookie()}`,
   ];
   if (subprotocol !== undefined) lines.push(`Sec-WebSocket-Protocol: ${subprotocol}`);
   return lines.join("\r\n") + END;

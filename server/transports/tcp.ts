@@ -20,6 +20,7 @@ import { sameText } from "../auth/same-text.js";
 import { within } from "../clock.js";
 import type { Connection } from "../connection.js";
 import { type Dialect, jsonDialect, originalDialect, wordsDialect } from "../dialect.js";
+import type { TrustedProxies } from "../forwarded.js";
 import type { Encoding } from "../frame.js";
 import { Greeting, type Welcome } from "../greeting.js";
 import type { HelloFields } from "../hello.js";
@@ -27,7 +28,10 @@ import type { Hub } from "../hub.js";
 import { authority } from "../listen-url.js";
 import { OptionError } from "../options.js";
 import type { Resource } from "../resource.js";
+import { withoutValue } from "../shown-error.js";
 import type { Sink } from "../sink.js";
+import { LOOK_INTERVAL, Unfinished } from "../unfinished.js";
+import { BehindProxy } from "./behind-proxy.js";
 import { destroyWhenStuck } from "./ending.js";
 import { listenOn } from "./listening.js";
 import { SocketWriter } from "./socket-writer.js";
@@ -40,6 +44,8 @@ export interface TcpSettings {
   readonly backendKey: string;
   /** `local`: backends of this host are let in whoever they are. */
   readonly trust: string;
+  /** Whose connections begin with a PROXY header. Default: nobody's. */
+  readonly proxyProtocolFrom?: TrustedProxies | undefined;
 }
 
 /** For backends to take the goodbye of a hub that stops, ms. */
@@ -63,6 +69,8 @@ export class TcpTransport {
   readonly #server: Server;
   readonly #peers = new Set<TcpPeer>();
   readonly #addresses: AddressCounter;
+  #cancelLook: () => void = () => {};
+  readonly #behindProxy: BehindProxy;
 
   constructor(
     private readonly hub: Hub,
@@ -87,8 +95,10 @@ export class TcpTransport {
           accept,
         )
       : createServer(options, accept);
+    this.#behindProxy = new BehindProxy(settings.proxyProtocolFrom, hub);
+    this.#behindProxy.guard(this.#server);
     this.#server.on("tlsClientError", (error, socket) => {
-      hub.log.warn("tls.refused", { ip: socket.remoteAddress, error: error.message });
+      hub.log.warn("tls.refused", { ip: this.#behindProxy.addressOf(socket), error: error.message });
       // Node does so itself, but for a handshake that took too long.
       socket.destroy();
     });
@@ -102,6 +112,7 @@ export class TcpTransport {
     const { at, tls, backendKey } = this.settings;
     // Running out of file descriptors and the like, once it listens: the listener recovers by itself.
     this.#server.on("error", (error) => this.hub.log.error("listener.error", { error: error.message }));
+    this.#cancelLook = this.hub.clock.every(LOOK_INTERVAL, () => this.#lookAtUnfinished());
     if ("path" in at) {
       await listenOn(this.#server, at);
       return `unix:${at.path}`;
@@ -116,18 +127,25 @@ export class TcpTransport {
     return `${tls ? "tls" : "tcp"}://${authority(at.host, port)}`;
   }
 
+  #lookAtUnfinished(): void {
+    const now = this.hub.clock.now();
+    for (const peer of this.#peers) peer.lookAtUnfinished(now);
+  }
+
   stopAccepting(): void {
     this.#server.close();
   }
 
   async close(): Promise<void> {
+    this.#cancelLook();
+    this.#behindProxy.close();
     const closed = [...this.#peers].map((peer) => peer.leave());
     await within(this.hub.clock, Math.min(LAST_WORDS, this.hub.limits.stopTimeout), Promise.all(closed));
     for (const peer of this.#peers) peer.destroy();
   }
 
   #accept(socket: Socket): void {
-    const address = "path" in this.settings.at ? "unix" : (socket.remoteAddress ?? "");
+    const address = "path" in this.settings.at ? "unix" : this.#behindProxy.addressOf(socket);
     const counted = address === "unix" || this.#addresses.enter(address);
     const peer = new TcpPeer(this.hub, socket, address, this.settings);
     this.#peers.add(peer);
@@ -158,6 +176,7 @@ class TcpPeer implements Sink {
   /** What has come while it is being found out who it is. */
   #rest: Uint8Array | undefined;
   #admitting = false;
+  #unfinished: Unfinished | undefined;
   /** Nothing that still comes is obeyed. */
   #over = false;
   readonly #cancelTimer: () => void;
@@ -206,6 +225,15 @@ class TcpPeer implements Sink {
     else this.socket.pause();
   }
 
+  /** Before it has said who it is it is waited for less long. */
+  lookAtUnfinished(now: number): void {
+    if (this.#over || this.#connection === undefined || this.socket.isPaused()) return;
+    const pending = this.#scanner?.pending ?? this.#framer.pending;
+    if (pending === 0 && this.#unfinished === undefined) return;
+    this.#unfinished ??= new Unfinished(this.hub.budget, this.hub.limits.bufferTimeout);
+    this.#guarded(() => this.#unfinished?.look(pending, now));
+  }
+
   // ── Bytes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   destroy(): void {
@@ -222,7 +250,7 @@ class TcpPeer implements Sink {
   /** Ends it before there is a dialog, with the reason as the first and last line. */
   refuse(fault: Fault, dialect: Dialect = jsonDialect): void {
     if (this.#over) return;
-    this.hub.log.warn("peer.refused", { code: fault.code, reason: fault.message, ip: this.address });
+    this.hub.log.warn("peer.refused", { code: fault.code, reason: withoutValue(fault.message), ip: this.address });
     this.hub.counters.count("connections_refused", fault.code);
     this.send(this.encoding.encode(dialect.close(fault)));
     this.close();
@@ -262,6 +290,7 @@ class TcpPeer implements Sink {
 
   #closed(): void {
     this.#cancelTimer();
+    this.#unfinished?.release();
     this.#connection?.lost("lost");
   }
 

@@ -16,7 +16,10 @@ import type { Hub } from "../hub.js";
 import { authority } from "../listen-url.js";
 import { hostAllowed, type OriginRules, originAllowed } from "../origin.js";
 import type { Resource } from "../resource.js";
+import { withoutValue } from "../shown-error.js";
 import type { Sink } from "../sink.js";
+import { LOOK_INTERVAL, Unfinished } from "../unfinished.js";
+import { BehindProxy } from "./behind-proxy.js";
 import { destroyWhenStuck } from "./ending.js";
 import { SocketWriter } from "./socket-writer.js";
 import { webSocketEncoding } from "./websocket-frame.js";
@@ -27,6 +30,8 @@ export interface WebSocketSettings {
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined;
   readonly origins: readonly string[];
   readonly allowedHosts: readonly string[];
+  /** Whose connections begin with a PROXY header; `undefined`: nobody's. */
+  readonly proxyProtocolFrom: TrustedProxies | undefined;
   /** Proxies whose `proxyHeader` is believed. */
   readonly trustedProxies: readonly string[];
   readonly proxyHeader: ForwardedHeader;
@@ -62,10 +67,23 @@ class HttpRefusal extends Error {
   }
 }
 
+/** What is used of the part of `ws` that puts messages together. */
+interface Receiver {
+  readonly _bufferedBytes: number;
+  readonly _messageLength: number;
+}
+
 /** A page's socket: `ws`, and the dialog it belongs to. */
 class PageSocket extends WebSocket {
   connection: Connection | undefined = undefined;
   missedPings = 0;
+  unfinished: Unfinished | undefined = undefined;
+
+  /** Bytes that have come of a message which is not whole. `ws` keeps them to itself; a test shows where a newer one does so otherwise. */
+  get pendingBytes(): number {
+    const { _bufferedBytes = 0, _messageLength = 0 } = (this as unknown as { _receiver?: Partial<Receiver> })._receiver ?? {};
+    return _bufferedBytes + _messageLength;
+  }
 
   /** Once: by then the page may have another wire. */
   lost(why: string): void {
@@ -90,7 +108,9 @@ export class WebSocketTransport {
   readonly #addresses: AddressCounter;
   readonly #rules: OriginRules;
   readonly #proxies: TrustedProxies;
+  readonly #behindProxy: BehindProxy;
   #cancelPing: () => void = () => {};
+  #cancelLook: () => void = () => {};
   #handshakes = 0;
   #stopping = false;
 
@@ -110,6 +130,9 @@ export class WebSocketTransport {
     this.#http = settings.tls
       ? createTlsServer({ ...options, ...settings.tls, handshakeTimeout: limits.handshakeTimeout })
       : createServer(options);
+    // Before anybody else listens: a connection whose PROXY header has not come is counted as an unfinished handshake too.
+    this.#behindProxy = new BehindProxy(settings.proxyProtocolFrom, hub);
+    this.#behindProxy.guard(this.#http);
     this.#ws = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -145,6 +168,7 @@ export class WebSocketTransport {
     // Running out of file descriptors and the like: the listener recovers by itself.
     this.#http.on("error", (error) => this.hub.log.error("listener.error", { error: error.message }));
     this.#cancelPing = this.hub.clock.every(this.hub.limits.pingInterval, () => this.#heartbeat());
+    this.#cancelLook = this.hub.clock.every(LOOK_INTERVAL, () => this.#lookAtUnfinished());
     const { port } = this.#http.address() as AddressInfo;
     return `${this.settings.tls ? "wss" : "ws"}://${authority(this.settings.host, port)}`;
   }
@@ -157,18 +181,22 @@ export class WebSocketTransport {
 
   async close(): Promise<void> {
     this.#cancelPing();
+    this.#cancelLook();
     const closed = [...this.#sockets].map((socket) => once(socket, "close"));
     await within(this.hub.clock, Math.min(LAST_WORDS, this.hub.limits.stopTimeout), Promise.all(closed));
     for (const socket of this.#sockets) socket.terminate();
+    this.#behindProxy.close();
     this.#http.closeAllConnections();
   }
 
   // ── Before the upgrade ─────────────────────────────────────────────────────────────────────────────────────────
 
   #countHandshake(socket: Socket): void {
+    // Too many wait for their PROXY header: that has been said.
+    if (socket.destroyed) return;
     if (this.#handshakes >= this.hub.limits.maxHandshakes) {
       this.hub.counters.count("handshakes_refused", "dropped");
-      this.hub.log.warn("handshake.dropped", { reason: "maxHandshakes", ip: socket.remoteAddress });
+      this.hub.log.warn("handshake.dropped", { reason: "maxHandshakes", ip: this.#behindProxy.addressOf(socket) });
       socket.destroy();
       return;
     }
@@ -238,15 +266,15 @@ export class WebSocketTransport {
 
   /** A trusted proxy may have ended TLS, and may be known to the browser by another name. */
   #originAllowed(origin: string | undefined, host: string, { headers, socket }: IncomingMessage): boolean {
-    if (!this.#proxies.has(socket.remoteAddress ?? "")) return originAllowed(origin, host, this.#rules);
+    if (!this.#proxies.has(this.#behindProxy.addressOf(socket))) return originAllowed(origin, host, this.#rules);
     const forwarded = forwardedOrigin((name) => headers[name]?.toString(), this.settings.proxyHeader);
     return originAllowed(origin, forwarded.host ?? host, { ...this.#rules, secure: forwarded.secure ?? this.#rules.secure });
   }
 
   /** Where the page is, as far as it is known. */
-  #addressOf({ headers }: IncomingMessage, { remoteAddress = "" }: Socket): string {
+  #addressOf({ headers }: IncomingMessage, socket: Socket): string {
     const { proxyHeader } = this.settings;
-    return clientAddress(remoteAddress, headers[proxyHeader]?.toString(), proxyHeader, this.#proxies);
+    return clientAddress(this.#behindProxy.addressOf(socket), headers[proxyHeader]?.toString(), proxyHeader, this.#proxies);
   }
 
   /** @returns the path, decoded */
@@ -350,14 +378,32 @@ export class WebSocketTransport {
 
   /** What ends a connection before there is a dialog is said as in one [END-3]. */
   #refuse({ sink, path, address }: Arrival, fault: Fault): void {
-    this.hub.log.warn("peer.refused", { code: fault.code, reason: fault.message, path, ip: address });
+    this.hub.log.warn("peer.refused", { code: fault.code, reason: withoutValue(fault.message), path, ip: address });
     this.hub.counters.count("connections_refused", fault.code);
     sink.send(webSocketEncoding.encode(jsonDialect.close(fault)));
     sink.close(fault.code, fault.message);
   }
 
+  #lookAtUnfinished(): void {
+    const { budget, clock, limits } = this.hub;
+    const now = clock.now();
+    for (const ws of this.#sockets) {
+      const { pendingBytes } = ws;
+      // One that is not read cannot send the rest.
+      if ((pendingBytes === 0 && ws.unfinished === undefined) || ws.isPaused || ws.connection === undefined) continue;
+      ws.unfinished ??= new Unfinished(budget, limits.bufferTimeout);
+      try {
+        ws.unfinished.look(pendingBytes, now);
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error;
+        ws.connection.fault(error.kind, error.message);
+      }
+    }
+  }
+
   #closed(ws: PageSocket, code: number): void {
     this.#sockets.delete(ws);
+    ws.unfinished?.release();
     ws.lost(code === CLOSE.normal.code ? "left" : code === CLOSE["going-away"].code ? "going-away" : "lost");
   }
 

@@ -58,12 +58,13 @@ final class Job
      * @param string $name of the job; several jobs of one page have several names
      * @param array<string, mixed> $options
      *  - `hub`: `tcp://HOST:PORT`, `unix:PATH` or `tls://HOST:PORT`; default: the environment's SIGNALBOX_HUB, else tcp://127.0.0.1:8097
-     *  - `key`: the hub's `backendKey`, where it is on another host; default: the environment's SIGNALBOX_BACKEND_KEY
+     *  - `key`: where the hub is on another host, its `backendKey`, or an application key, `['id' => …, 'secret' => …]`, whose secret
+     *    is shown without being said; default: the environment's SIGNALBOX_APPLICATION_KEY (`ID:SECRET`), else its SIGNALBOX_BACKEND_KEY
      *  - `title`: what the job is, for people
      *  - `cancellable`: false where it cannot be stopped; default: true
      *  - `timeout`: seconds for which a report may hold the job up, and for which its end is tried; default: 5
      *  - `tls`: PHP's SSL context options, such as `cafile` and `local_cert`
-     * @throws \InvalidArgumentException for another option, or an address that is none
+     * @throws \InvalidArgumentException for another option, and for an address or a key that is none
      */
     public function __construct(string $uuid, string $name = 'job', array $options = [])
     {
@@ -72,9 +73,8 @@ final class Job
             $expected = implode(', ', self::OPTIONS);
             throw new \InvalidArgumentException("Expected the options $expected, got " . implode(', ', $unknown) . '.');
         }
-        $key = $options['key'] ?? (getenv('SIGNALBOX_BACKEND_KEY') ?: null);
         $hub = $options['hub'] ?? (getenv('SIGNALBOX_HUB') ?: self::DEFAULT_HUB);
-        $this->line = new Line((string) $hub, $key, $options['tls'] ?? []);
+        $this->line = new Line((string) $hub, self::shown($options), $options['tls'] ?? []);
         $this->about = ['uuid' => $uuid, 'job' => $name === '' ? 'job' : $name, 'run' => bin2hex(random_bytes(16))];
         $title = isset($options['title']) ? self::text((string) $options['title']) : null;
         $this->description = self::given(['title' => $title, 'cancellable' => $options['cancellable'] ?? null]);
@@ -91,7 +91,7 @@ final class Job
      * @param string|null $message what it is doing now; a line end becomes a blank, 1,000 characters are kept
      * @return bool false once the user wants the job to stop, and from then on; else true
      * @throws JobError what was reported is wrong (`bad-message`), the job was ended by somebody else or by you (`job-ended`), the
-     *  hub never let it in (`forbidden`, …); PROTOCOL.md, chapter 10, has the codes
+     *  hub never let it in (`forbidden`, `unauthorized`, …); PROTOCOL.md, chapter 10, has the codes
      */
     public function progress($at = null, $of = null, ?string $message = null): bool
     {
@@ -250,6 +250,43 @@ final class Job
         $this->complained = true;
     }
 
+    /**
+     * By what the hub is to know the job. The secret stands in an array throughout: of those a stack trace shows nothing.
+     *
+     * @return array<string, string> `id` and `secret`, or a `token`, or nothing
+     * @throws \InvalidArgumentException
+     */
+    private static function shown(array $options): array
+    {
+        $key = $options['key'] ?? self::environmentKey();
+        if ($key === null || is_string($key)) {
+            return self::given(['token' => $key]);
+        }
+        if (!is_array($key) || !self::isText($key['id'] ?? null) || !self::isText($key['secret'] ?? null)) {
+            throw new \InvalidArgumentException("Expected the option key to be a string, or ['id' => …, 'secret' => …] with two texts in UTF-8.");
+        }
+        return ['id' => $key['id'], 'secret' => $key['secret']];
+    }
+
+    /** @return array<string, string>|string|null @throws \InvalidArgumentException */
+    private static function environmentKey()
+    {
+        $given = (string) getenv('SIGNALBOX_APPLICATION_KEY');
+        if ($given === '') {
+            return getenv('SIGNALBOX_BACKEND_KEY') ?: null;
+        }
+        if (!preg_match('/^([^:]+):(.+)$/suD', $given, $parts)) {
+            throw new \InvalidArgumentException('Expected SIGNALBOX_APPLICATION_KEY to be ID:SECRET.');
+        }
+        return ['id' => $parts[1], 'secret' => $parts[2]];
+    }
+
+    /** @param mixed $value */
+    private static function isText($value): bool
+    {
+        return is_string($value) && preg_match('/./su', $value) === 1;
+    }
+
     /** What a database or a command line gives is a string. @param mixed $value @return mixed */
     private static function number($value)
     {
@@ -306,12 +343,14 @@ final class Line
     /** Bytes of a line of the hub: above this it is no hub. */
     private const MAX_LINE = 16777216;
     /** Ends for which another attempt is of no use (PROTOCOL.md, chapter 10). */
-    private const FINAL = [1002 => 'protocol', 4003 => 'forbidden', 4404 => 'no-resource'];
+    private const FINAL = [1002 => 'protocol', 4003 => 'forbidden', 4401 => 'unauthorized', 4404 => 'no-resource'];
 
     private string $address;
     /** @var array<string, mixed> */
     private array $tls;
     private string $hello;
+    /** @var array<string, string>|null `id` and `secret` of the key of which it can show a proof [AUTH-6] */
+    private ?array $key = null;
     /** @var resource|null */
     private $socket = null;
     /** What has come of the next line. */
@@ -320,7 +359,8 @@ final class Line
     private array $pushes = [];
     private bool $wasLetIn = false;
 
-    public function __construct(string $hub, ?string $key, array $tls)
+    /** @param array<string, string> $shown to the hub: `id` and `secret` of a key, or a `token`, or nothing */
+    public function __construct(string $hub, array $shown, array $tls)
     {
         if (preg_match('~^(t(?:cp|ls)://(?:\[[^]/]+\]|[^:/]+):\d+)(/.*)?$~', $hub, $parts)) {
             $this->address = $parts[1];
@@ -331,7 +371,11 @@ final class Line
         }
         $this->tls = $tls;
         $hello = ['opcode' => 'hello', 'resource' => rawurldecode($parts[2] ?? '/')];
-        $this->hello = self::encode($key === null ? $hello : $hello + ['token' => $key]);
+        if (isset($shown['secret'])) {
+            $this->key = $shown;
+            $shown = ['key' => $shown['id']];
+        }
+        $this->hello = self::encode($hello + $shown);
     }
 
     /** Seconds of a clock that is never set. */
@@ -357,7 +401,7 @@ final class Line
                 $this->open(min($deadline, self::now() + self::CONNECT_TIMEOUT));
             }
             $this->write($line, $deadline);
-            return $this->readUntil('next', $deadline);
+            return $this->readUntil(['next'], $deadline);
         } catch (Trouble $trouble) {
             $this->close();
             throw $trouble;
@@ -392,8 +436,28 @@ final class Line
         $this->socket = $socket;
         stream_set_blocking($socket, false);
         $this->write($this->hello, $deadline);
-        $this->readUntil('ready', $deadline);
+        $this->beLetIn($deadline);
         $this->wasLetIn = true;
+    }
+
+    /** A hub that trusts this host greets it at once; any other may ask for a proof, and nothing is said before that [AUTH-6]. */
+    private function beLetIn(float $deadline): void
+    {
+        $packet = $this->readUntil($this->key === null ? ['ready'] : ['ready', 'challenge'], $deadline);
+        if ($packet['opcode'] === 'challenge') {
+            $this->write($this->proof($packet['nonce'] ?? null), $deadline);
+            $this->readUntil(['ready'], $deadline);
+        }
+    }
+
+    /** @param mixed $nonce @throws Trouble */
+    private function proof($nonce): string
+    {
+        if (!is_string($nonce)) {
+            throw new Trouble("What listens at {$this->address} is no hub.");
+        }
+        $mac = hash_hmac('sha256', "signalbox.1\n{$this->key['id']}\n$nonce", $this->key['secret']);
+        return self::encode(['opcode' => 'proof', 'mac' => $mac]);
     }
 
     private function close(): void
@@ -420,7 +484,7 @@ final class Line
     }
 
     /** What comes in front of it was not asked for and is kept aside. */
-    private function readUntil(string $opcode, float $deadline): array
+    private function readUntil(array $opcodes, float $deadline): array
     {
         while (true) {
             $packet = json_decode($this->readLine($deadline), true);
@@ -428,7 +492,7 @@ final class Line
             if (!is_string($said)) {
                 throw new Trouble("What listens at {$this->address} is no hub.");
             }
-            if ($said === $opcode) {
+            if (in_array($said, $opcodes, true)) {
                 return $packet;
             }
             if ($said === 'close') {

@@ -22,6 +22,7 @@ page, the job goes on. A process that dies is shown as `lost`.
 """
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import os
@@ -45,7 +46,7 @@ _END_PAUSE = 0.2  # seconds between two attempts of an end
 _MAX_TEXT = 1_000  # UTF-16 units that the hub takes [JOB-2]
 _MAX_PACKET = 65_536  # bytes: no report that the hub accepts is longer
 _MAX_LINE = 2**24  # bytes of a line of the hub: above this it is no hub
-_FINAL = {1002: "protocol", 4003: "forbidden", 4404: "no-resource"}  # closed, and another attempt is of no use
+_FINAL = {1002: "protocol", 4003: "forbidden", 4401: "unauthorized", 4404: "no-resource"}  # another attempt is of no use
 _TROUBLES = ("unavailable", "app-error", "app-timeout", "over-budget")  # refusals that say nothing about what was reported
 
 _log = logging.getLogger("signalbox")
@@ -82,15 +83,17 @@ class Job:
         :param name: of the job; several jobs of one page have several names
         :param hub: `tcp://HOST:PORT`, `unix:PATH` or `tls://HOST:PORT`; default: the environment's SIGNALBOX_HUB, else
             tcp://127.0.0.1:8097
-        :param key: the hub's `backendKey`, where it is on another host; default: the environment's SIGNALBOX_BACKEND_KEY
+        :param key: where the hub is on another host, its `backendKey`, or an application key, the tuple `(id, secret)`, whose
+            secret is shown without being said; default: the environment's SIGNALBOX_APPLICATION_KEY (`ID:SECRET`), else its
+            SIGNALBOX_BACKEND_KEY
         :param title: what the job is, for people
         :param cancellable: False where it cannot be stopped; default: True
         :param timeout: seconds for which a report may hold the job up, and for which its end is tried; default: 5
         :param tls: an `ssl.SSLContext`; default: the system's
-        :raises ValueError: the address is none
+        :raises ValueError: the address is none, or the key is
         """
         hub = hub or os.environ.get("SIGNALBOX_HUB") or _DEFAULT_HUB
-        self._line = _Line(hub, key or os.environ.get("SIGNALBOX_BACKEND_KEY"), tls)
+        self._line = _Line(hub, _environment_key() if key in (None, "") else key, tls)
         # The name of the run is what lets it go on over a second connection [JOB-7].
         self._about = {"uuid": str(uuid), "job": name or "job", "run": uuids.uuid4().hex}
         self._description = _given(title=_text(title), cancellable=cancellable)
@@ -124,7 +127,7 @@ class Job:
         :param message: what it is doing now; a line end becomes a blank, 1,000 characters are kept
         :raises Cancelled: the user wants the job to stop; each report says so from then on
         :raises Error: what was reported is wrong (`bad-message`), the job was ended by somebody else or by you (`job-ended`), the hub
-            never let it in (`forbidden`, …); PROTOCOL.md, chapter 10, has the codes
+            never let it in (`forbidden`, `unauthorized`, …); PROTOCOL.md, chapter 10, has the codes
         """
         with self._lock:
             if self._over:
@@ -269,11 +272,12 @@ class _Trouble(Exception):
 class _Line:
     """A connection to the hub, opened when it is needed: one packet a line, one answer a line. Nothing here waits without an end."""
 
-    def __init__(self, hub: str, key: str | None, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, hub: str, key: str | tuple[str, str] | None, tls: ssl.SSLContext | None) -> None:
         self._hub = hub
         self._at, self._secure, resource = _parse(hub)
         self._tls = tls
-        self._hello = {"opcode": "hello", "resource": resource, **_given(token=key)}
+        shown, self._secret = _shown(key)
+        self._hello = {"opcode": "hello", "resource": resource, **shown}
         self._socket = None
         self._read = bytearray()
         self._pushes: list[dict] = []
@@ -290,7 +294,7 @@ class _Line:
             if self._socket is None:
                 self._open(min(deadline, time.monotonic() + _CONNECT_TIMEOUT))
             self._write(line, deadline)
-            return self._read_until("next", deadline)
+            return self._read_until(("next",), deadline)
         except OSError as error:
             self._close()
             raise _Trouble(f"{self._hub}: {error}") from error
@@ -320,8 +324,20 @@ class _Line:
             context = self._tls or ssl.create_default_context()
             self._socket = context.wrap_socket(self._socket, server_hostname=self._at[0])
         self._write(_encode(self._hello), deadline)
-        self._read_until("ready", deadline)
+        self._be_let_in(deadline)
         self._was_let_in = True
+
+    def _be_let_in(self, deadline: float) -> None:
+        """A hub that trusts this host greets it at once; any other may ask for a proof, and nothing is said before that [AUTH-6]."""
+        packet = self._read_until(("ready", "challenge") if self._secret else ("ready",), deadline)
+        if packet["opcode"] == "challenge":
+            self._write(_encode({"opcode": "proof", "mac": self._mac(packet.get("nonce"))}), deadline)
+            self._read_until(("ready",), deadline)
+
+    def _mac(self, nonce) -> str:
+        if not _is_text(nonce):
+            raise _Trouble(f"What listens at {self._hub} is no hub.")
+        return hmac.new(self._secret, f"signalbox.1\n{self._hello['key']}\n{nonce}".encode(), "sha256").hexdigest()
 
     def _close(self) -> None:
         if self._socket:
@@ -333,7 +349,7 @@ class _Line:
         self._socket.settimeout(_left(deadline))
         self._socket.sendall(line)
 
-    def _read_until(self, opcode: str, deadline: float) -> dict:
+    def _read_until(self, opcodes: tuple[str, ...], deadline: float) -> dict:
         """What comes in front of it was not asked for and is kept aside."""
         while True:
             try:
@@ -341,7 +357,7 @@ class _Line:
                 said = packet["opcode"]
             except (ValueError, TypeError, KeyError):
                 raise _Trouble(f"What listens at {self._hub} is no hub.") from None
-            if said == opcode:
+            if said in opcodes:
                 return packet
             if said == "close":
                 self._closed(packet.get("code", 0), packet.get("error", ""))
@@ -380,6 +396,31 @@ def _parse(hub: str) -> tuple[tuple, bool, str]:
     except ValueError:
         pass
     raise ValueError(f"Expected a hub's address, tcp://HOST:PORT, tls://HOST:PORT or unix:PATH, got `{hub}`.")
+
+
+def _environment_key() -> str | tuple[str, str] | None:
+    given = os.environ.get("SIGNALBOX_APPLICATION_KEY")
+    if not given:
+        return os.environ.get("SIGNALBOX_BACKEND_KEY")
+    # Every client takes it for UTF-8; Python has read it as the locale says.
+    key_id, _, secret = os.fsencode(given).decode("utf-8", "surrogateescape").partition(":")
+    if not (_is_text(key_id) and _is_text(secret)):
+        raise ValueError("Expected SIGNALBOX_APPLICATION_KEY to be ID:SECRET.")
+    return key_id, secret
+
+
+def _shown(key) -> tuple[dict, bytes | None]:
+    """:returns: what the hello says of it, and the secret of which a proof can be shown :raises ValueError: without the secret"""
+    if key is None or isinstance(key, str):
+        return _given(token=key), None
+    if isinstance(key, (tuple, list)) and len(key) == 2 and all(map(_is_text, key)):
+        return {"key": key[0]}, key[1].encode()
+    raise ValueError("Expected `key` to be a string, or a tuple (id, secret) of two strings.")
+
+
+def _is_text(value) -> bool:
+    """Is there something in it, and can UTF-8 say it? A byte that was none of UTF-8 is a lone surrogate."""
+    return isinstance(value, str) and re.fullmatch(r"[^\ud800-\udfff]+", value) is not None
 
 
 def _connected(at: tuple, deadline: float) -> socket.socket:

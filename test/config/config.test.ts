@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { loadConfig } from "../../server/config.js";
-import type { Options } from "../../server/options.js";
+import { environmentName, flagName, OPTION_NAMES, OPTIONS, OptionError, type Options } from "../../server/options.js";
 import { folder } from "./signalbox.js";
 
 const APP = "export default { opcodes: { order() {} } };";
@@ -64,6 +65,37 @@ describe("the environment", () => {
   for (const [env, message] of BAD) {
     test(`refused: ${JSON.stringify(env)}`, () => assert.rejects(load([], env), { name: "OptionError", message }));
   }
+});
+
+describe("flags and environment, whatever they are", () => {
+  const NUMBERS = OPTION_NAMES.filter((name) => OPTIONS[name].type === "integer");
+  const word = fc.oneof(
+    fc.constantFrom(...OPTION_NAMES).map((name) => `--${flagName(name)}`),
+    fc.tuple(fc.constantFrom(...NUMBERS), fc.nat()).map(([name, number]) => `--${flagName(name)}=${number}`),
+    fc.constantFrom("--", "-", "--=", "-x", "--no-demo", "--demo", "--__proto__", "--__proto__=1", "--constructor"),
+    fc.string({ unit: "binary" }),
+  );
+  const variable = fc.oneof(
+    fc.constantFrom(...OPTION_NAMES).map(environmentName),
+    fc.string({ unit: "grapheme-ascii" }).map((name) => `SIGNALBOX_${name}`),
+  );
+  const env = fc.dictionary(variable, fc.oneof(fc.nat().map(String), fc.string({ unit: "binary" })), { maxKeys: 3 });
+
+  test("they are options or refused in a sentence, never anything else", async () => {
+    const property = fc.asyncProperty(fc.array(word, { maxLength: 3 }), env, async (argv, env) => {
+      try {
+        // Files are looked for by what these two name.
+        const options = await load(
+          argv.filter((word) => !word.startsWith("--config")),
+          { ...env, SIGNALBOX_CONFIG: undefined },
+        );
+        for (const name of Object.keys(options)) assert.ok((OPTION_NAMES as string[]).includes(name), name);
+      } catch (error) {
+        assert.ok(error instanceof OptionError && error.message !== "", String(error));
+      }
+    });
+    await fc.assert(property, { numRuns: 1_000 });
+  });
 });
 
 describe("configuration files", () => {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { isIP } from "node:net";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { isLoopback } from "../../server/address.js";
 import { clientAddress, type ForwardedHeader, forwardedOrigin, TrustedProxies } from "../../server/forwarded.js";
 import { createHub, OptionError } from "../../server/main.js";
 import { holds, textOf } from "../protocol/arbitraries.js";
@@ -24,6 +26,17 @@ describe("which proxies are believed", () => {
     ["", false],
   ];
   for (const [address, trusted] of CASES) test(`${address || "nothing"}: ${trusted}`, () => assert.equal(PROXIES.has(address), trusted));
+
+  test("any text is an address, a network or refused, and whatever is asked about has an answer", () => {
+    const text = textOf("10.0.0.1", "::1", "2001:db8::", "/", "8", "-", ".", ":", "%");
+    holds(text, text, (entry, address) => {
+      try {
+        assert.equal(typeof new TrustedProxies([entry]).has(address), "boolean");
+      } catch (error) {
+        assert.ok(error instanceof TypeError, String(error));
+      }
+    });
+  });
 
   for (const entry of ["proxy.intranet", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "10.0.0.0/", "", "*"]) {
     test(`refused by name: ${entry || "nothing"}`, async () => {
@@ -54,6 +67,12 @@ describe("where a page comes from", () => {
     ["an empty entry too", "10.0.0.1", "1.2.3.4, ", "10.0.0.1"],
     ["IPv6, with brackets and a port", "10.0.0.1", "[2001:db9::1]:4711", "2001:db9::1"],
     ["IPv4 with a port", "10.0.0.1", "1.2.3.4:5", "1.2.3.4"],
+    ["a proxy of another host cannot say that somebody is on this one", "10.0.0.1", "127.0.0.1", "10.0.0.1"],
+    ["nor with an address of the other family", "10.0.0.1", "::1", "10.0.0.1"],
+    ["nor with one in the other's", "10.0.0.1", "::ffff:127.0.0.2", "10.0.0.1"],
+    ["nor in front of what it passes over", "10.0.0.1", "127.0.0.2, 192.168.1.1", "10.0.0.1"],
+    ["a proxy of this host can", "127.0.0.1", "::1", "::1"],
+    ["its own loopback is only on the way: who asked there is the client", "10.0.0.1", "1.2.3.4, 127.0.0.1", "1.2.3.4"],
   ];
   for (const [rule, socket, header, address] of CASES) test(rule, () => assert.equal(find(socket, header), address));
 
@@ -76,9 +95,37 @@ describe("where a page comes from", () => {
     });
   });
 
+  test("what a proxy of another host says is never this host", () => {
+    const header = fc.array(
+      fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom("127.0.0.1", "::1", "::ffff:127.0.0.1", "10.0.0.1", "192.168.0.1", "[::1]:80")),
+    );
+    holds(header, (entries) => assert.equal(isLoopback(find("10.0.0.1", entries.join(", "))), false));
+  });
+
   test("64 KiB of commas are looked at once", () => {
     assert.equal(find("10.0.0.1", ",".repeat(65_536)), "10.0.0.1");
     assert.equal(find("10.0.0.1", "192.168.0.1,".repeat(5_000)), "10.0.0.1");
+  });
+
+  test("more proxies in a row than anybody has are not looked at: the last of them is who asked", () => {
+    const chain = (proxies: number): string => `1.2.3.4${",192.168.0.1".repeat(proxies)}`;
+    assert.equal(find("10.0.0.1", chain(31)), "1.2.3.4");
+    assert.equal(find("10.0.0.1", chain(32)), "192.168.0.1");
+  });
+
+  test("[OPEN-7] the list is read as if it were split at its commas", () => {
+    const entries = fc.array(fc.constantFrom("1.2.3.4", " 192.168.0.1", "192.168.0.2 ", "2001:db8::1", "", " ", "unknown", "1"), {
+      maxLength: 40,
+    });
+    holds(entries, (entries) => {
+      const text = entries.join(",");
+      let expected = "10.0.0.1";
+      for (const entry of text.split(",").reverse().slice(0, 32)) {
+        if (!PROXIES.has(expected) || isIP(entry.trim()) === 0) break;
+        expected = entry.trim();
+      }
+      assert.equal(find("10.0.0.1", text), expected);
+    });
   });
 });
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { authority, type ListenUrl, parseListenUrl } from "../../server/listen-url.js";
+import { isLoopback } from "../../server/address.js";
+import { authority, type ListenUrl, parseAdminUrl, parseListenUrl } from "../../server/listen-url.js";
 import { OptionError } from "../../server/options.js";
 
 describe("where to listen", () => {
@@ -47,6 +48,24 @@ describe("where to listen", () => {
     fc.assert(
       fc.property(scheme, host, fc.integer({ min: 0, max: 65_535 }), (scheme, host, port) => {
         assert.deepEqual(parseListenUrl(`${scheme}://${authority(host, port)}`), { scheme, host, port });
+      }),
+    );
+  });
+
+  test("any text is a place of this host for operators or refused, never anything else", () => {
+    const text = fc
+      .array(
+        fc.oneof(fc.constantFrom("tcp:", "unix:", "//", "[", "::1", "]", "127.0.0.1", "localhost", ":", "80", "/", "@", "\n"), fc.string()),
+      )
+      .map((all) => all.join(""));
+    fc.assert(
+      fc.property(text, (text) => {
+        try {
+          const at = parseAdminUrl(text);
+          assert.ok("path" in at || (isLoopback(at.host) && at.port <= 65_535));
+        } catch (error) {
+          assert.ok(error instanceof OptionError, String(error));
+        }
       }),
     );
   });

@@ -102,6 +102,36 @@ describe("options are checked", () => {
     });
   }
 
+  test("any values are options that fit together or refused, never anything else", () => {
+    const value = fc.oneof(
+      fc.anything(),
+      fc.nat(),
+      fc.boolean(),
+      fc.string({ unit: "binary" }),
+      fc.array(fc.string()),
+      fc.constant(undefined),
+    );
+    const given = fc.dictionary(
+      fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...OPTION_NAMES) }, { weight: 1, arbitrary: fc.string() }),
+      value,
+      {
+        maxKeys: 4,
+      },
+    );
+    fc.assert(
+      fc.property(given, (given) => {
+        try {
+          const options = resolve(given);
+          assert.deepEqual(Object.keys(options).sort(), [...OPTION_NAMES].sort());
+          assert.ok(options.maxQueued > options.maxMessage);
+        } catch (error) {
+          assert.ok(error instanceof OptionError && /[.?]$/.test(error.message), String(error));
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   test("a secret is not printed", () => {
     const secret = { "a secret": "s3cret" };
     assert.throws(() => resolve({ backendKey: secret }), {

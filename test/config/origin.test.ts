@@ -62,6 +62,22 @@ describe("is Host a name this listener answers to?", () => {
     test(`[OPEN-7] ${allowed ? "yes" : "no"}: ${why} (${host} at ${rules.boundTo})`, () => assert.equal(hostAllowed(host, rules), allowed));
   }
 
+  test("[OPEN-7] no: what is longer than any name is not looked at", () => {
+    const below = (length: number): string => "a.".repeat(length).slice(0, length);
+    const allowed = (length: number): boolean => hostAllowed(`${below(length)}.localhost`, LOOPBACK);
+    assert.deepEqual([allowed(1_006), allowed(1_008), allowed(65_536)], [true, false, false]);
+  });
+
+  test("[OPEN-7] a foreign name is none of them, whatever it is and whatever stands around it", () => {
+    const foreign = fc.domain().filter((name) => !/(^|\.)localhost$/i.test(name));
+    const around = fc.constantFrom("", ":80", ".", "/", "#", "?", "@localhost", ":80@localhost:80", "\\@localhost", "/@127.0.0.1");
+    fc.assert(
+      fc.property(foreign, around, (name, around) => {
+        assert.equal(hostAllowed(name + around, LOOPBACK), false);
+      }),
+    );
+  });
+
   test("[OPEN-7] any text has an answer, never an exception", () => {
     fc.assert(
       fc.property(fc.option(text, { nil: undefined }), rules, (host, rules) => assert.equal(typeof hostAllowed(host, rules), "boolean")),

@@ -56,7 +56,9 @@ describe("signalbox: when it is ready it says where", PARALLEL, () => {
     const events = (await hub.ended).stderr
       .trimEnd()
       .split("\n")
-      .map((line) => JSON.parse(line).event);
+      .map((line) => JSON.parse(line).event)
+      // Where this machine has fewer files than a hub wants.
+      .filter((event) => event !== "files.few");
     assert.deepEqual(events, ["listener.up", "listener.up", "peer.opened", "peer.closed"]);
   });
 });

@@ -46,7 +46,7 @@ async function open(t: TestContext): Promise<{ hub: TestHub; origin: string }> {
   const php = await servePhp(t, () => hub?.wsPort ?? 0);
   hub = await startHub(t, {
     origins: [php.origin],
-    authenticate: [forwardAuth({ url: `${php.origin}/whoami.php`, cacheFor: 0, recheck: 500 })],
+    authenticate: [forwardAuth({ url: `${php.origin}/whoami.php`, cacheFor: 0, recheck: 6_000 })],
     allow: { broadcast: ["backend", "role:editor"] },
   });
   await php.start();

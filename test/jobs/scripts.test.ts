@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import type { JobInfo } from "../../apps/jobs/packets.js";
 import type { Packet } from "../../protocol/index.js";
 import type { HubSettings } from "../../server/main.js";
 import { FaultProxy } from "../support/fault-proxy.js";
@@ -13,22 +12,10 @@ import { Page } from "../support/page.js";
 import { commandMissing, ROOT, run } from "../support/process.js";
 import { opensslMissing, selfSigned, signedBy } from "../transports/support-certificates.js";
 import { Driven, fakeHub, untilPacket } from "./driven.js";
+import { at, BASH, ends, inline, is, type Language, NOBODY, PHP, PYTHON } from "./languages.js";
 
-const NOBODY = "00000000-0000-4000-8000-000000000000";
 /** A port of this host where nobody listens. */
 const NO_HUB = "tcp://127.0.0.1:1";
-
-interface Language {
-  readonly needs: string;
-  readonly driver: string;
-  readonly example: string;
-  /** Plain words know neither title, result nor run. */
-  readonly words: boolean;
-}
-
-const PHP: Language = { needs: "php", driver: "test/jobs/driver.php", example: "examples/job.php", words: false };
-const PYTHON: Language = { needs: "python3", driver: "test/jobs/driver.py", example: "examples/job.py", words: false };
-const BASH: Language = { needs: "bash", driver: "test/jobs/driver.sh", example: "examples/job.sh", words: true };
 
 /** A hub, a page on it, and a job of that page that waits to be told what to do. */
 async function world(t: TestContext, { needs, driver }: Language, settings: HubSettings = {}) {
@@ -41,10 +28,6 @@ async function world(t: TestContext, { needs, driver }: Language, settings: HubS
 function alone(t: TestContext, { needs, driver }: Language, address: string, args = [NOBODY]): Driven {
   return Driven.start(t, needs, [driver, ...args], { SIGNALBOX_HUB: address });
 }
-
-const is = (opcode: string) => (packet: Packet) => packet.opcode === opcode;
-const at = (n: number) => (packet: Packet) => packet.opcode === "progress" && packet.at === n;
-const ends = async (page: Page): Promise<JobInfo> => (await untilPacket(page, is("end"))) as unknown as JobInfo;
 
 /** The page wants its job to stop, and hears that the job has been told. */
 async function cancel(page: Page, reason = "lunch"): Promise<void> {
@@ -425,17 +408,11 @@ for (const language of [PHP, PYTHON]) {
 }
 
 /** A job of its own few lines, behind the client's import. */
-async function script(t: TestContext, { needs }: Language, code: string, settings: HubSettings = {}) {
+async function script(t: TestContext, language: Language, code: string, settings: HubSettings = {}) {
   const hub = await startHub(t, settings);
   const page = await Page.open(t, `${hub.ws}/web`, { window: 8 });
   const env = { SIGNALBOX_HUB: `tcp://127.0.0.1:${hub.tcpPort}`, PYTHONDONTWRITEBYTECODE: "1" };
-  const [flag, first] = {
-    php: ["-r", `require "${ROOT}/tcp-client/php/signalbox.php";`],
-    python3: ["-c", `import sys; sys.path.insert(0, "${ROOT}/tcp-client/python")\nfrom signalbox import *\n`],
-    bash: ["-c", `. "${ROOT}/tcp-client/bash/signalbox.sh"\n`],
-  }[needs as "php"] as [string, string];
-  const args = [flag, `${first}${code.replaceAll("UUID", page.uuid)}`];
-  return { hub, page, job: Driven.start(t, needs, args, env) };
+  return { hub, page, job: Driven.start(t, language.needs, inline(language, code, page.uuid), env) };
 }
 
 describe("16 Jobs from python3: leaving the `with`", { skip: commandMissing("python3") }, () => {

@@ -1,5 +1,8 @@
 import fc from "fast-check";
 
+// A length that a test names is meant: by itself the library makes no more than ten items of it.
+fc.configureGlobal({ defaultSizeToMaxWhenMaxSpecified: true });
+
 /** Holds a property to many runs; a failure names its seed and the smallest counterexample. */
 export function holds<T extends [unknown, ...unknown[]]>(
   ...args: [...{ [K in keyof T]: fc.Arbitrary<T[K]> }, (...values: T) => void]

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { BUFFER_OFF, BUFFER_ON, CHUNK_OVERHEAD, ChunkJoiner, Fault, splitChunks } from "../../protocol/index.js";
-import { anyText, holds } from "./arbitraries.js";
+import { anyText, bytesOf, holds } from "./arbitraries.js";
 
 const size = fc.integer({ min: BUFFER_OFF.length + 2, max: 40 });
 
@@ -82,6 +82,24 @@ describe("chapter 6, the receiver: joining", () => {
     joiner.add("kept", 4);
     assert.throws(() => joiner.add("too much", maxMessage), Fault);
     assert.equal(joiner.join(), "");
+  });
+
+  test("[CHUNK-5] any pieces are joined as they came, or refused with the one that passes the limit", () => {
+    holds(fc.array(anyText, { maxLength: 30 }), (pieces) => {
+      const joiner = new ChunkJoiner(maxMessage);
+      let cost = 0;
+      for (const [i, piece] of pieces.entries()) {
+        const bytes = bytesOf(piece).length;
+        cost += bytes + CHUNK_OVERHEAD;
+        if (cost > maxMessage) {
+          assert.throws(() => joiner.add(piece, bytes), tooBig);
+          assert.equal(joiner.join(), "");
+          return;
+        }
+        joiner.add(piece, bytes);
+        assert.deepEqual([joiner.cost, joiner.join()], [cost, pieces.slice(0, i + 1).join("")]);
+      }
+    });
   });
 
   test("what the sender cut the receiver joins, whatever the text", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { JsonScanner } from "../../protocol/index.js";
+import { Fault, JsonScanner } from "../../protocol/index.js";
 import { bytesOf, cutAt, cuts, holds, indent, jsonObject, textFrom } from "./arbitraries.js";
 
 const space = fc.string({ unit: fc.constantFrom(" ", "\t", "\r", "\n"), maxLength: 3 });
@@ -54,6 +54,39 @@ describe("chapter 9: a packet ends with its closing brace", () => {
       assert.throws(() => scanText(text), { name: "Fault", kind: "protocol", code: 1002, message: /JSON object/ });
     });
   }
+});
+
+describe("chapter 9, whatever comes", () => {
+  const bytes = fc
+    .array(
+      fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...bytesOf('{}[]"\\ \n,:1')) }, { weight: 1, arbitrary: fc.nat({ max: 255 }) }),
+      {
+        maxLength: 60,
+      },
+    )
+    .map((bytes) => Uint8Array.from([0x7b, ...bytes]));
+
+  /** What is found, and why no more is. */
+  function outcome(parts: readonly Uint8Array[], limit: number): { found: number[][]; end: unknown } {
+    const scanner = new JsonScanner(limit);
+    const found: number[][] = [];
+    try {
+      for (const part of parts)
+        for (let next = scanner.next(part, 0); next; next = scanner.next(part, next.offset)) found.push([...next.text]);
+      return { found, end: scanner.pending };
+    } catch (error) {
+      assert.ok(error instanceof Fault, String(error));
+      return { found, end: error.kind };
+    }
+  }
+
+  test("[ORIG-2] any bytes are texts or a fault, the same wherever they are cut", () => {
+    holds(bytes, cuts, fc.integer({ min: 1, max: 60 }), (bytes, places, limit) => {
+      const whole = outcome([bytes], limit);
+      assert.deepEqual(outcome(cutAt(bytes, places), limit), whole);
+      for (const text of whole.found) assert.ok(text[0] === 0x7b && text.length <= limit);
+    });
+  });
 });
 
 describe("chapter 11: a text has a limit", () => {

@@ -94,6 +94,25 @@ describe("chapter 11: a line has a limit", () => {
     assert.throws(() => frame([bytesOf("ééé\n")], 5), { limit: 5, message: /5 bytes/ });
   });
 
+  test("any bytes, cut anywhere: the lines in front of the first that is too long, and no other", () => {
+    holds(stream, cuts, fc.nat({ max: 8 }), (bytes, places, limit) => {
+      const { lines, rest } = split(bytes);
+      const all = rest === undefined ? lines : [...lines, rest];
+      const tooLong = all.findIndex((line) => line.length > limit);
+      const found: number[][] = [];
+      const read = (): void => {
+        const framer = new LineFramer(limit);
+        for (const part of cutAt(bytes, places))
+          for (let next = framer.next(part, 0); next; next = framer.next(part, next.offset)) found.push([...next.line]);
+        const last = framer.end();
+        if (last) found.push([...last]);
+      };
+      if (tooLong === -1) read();
+      else assert.throws(read, LineTooLong);
+      assert.deepEqual(found, tooLong === -1 ? all : all.slice(0, tooLong));
+    });
+  });
+
   test("an endless line is refused before it ends, and its memory is free", () => {
     const framer = new LineFramer(4);
     framer.next(bytesOf("1234"), 0);

@@ -15,6 +15,8 @@ import { WIRES } from "./support-talker.js";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
+/** The size is looked at, not how fast it comes. */
+const UNHURRIED = { maxRate: 1_000_000, maxByteRate: 1_000 * MiB };
 /** A word that stands in what is sent, and must stand in no answer. */
 const SECRET = "s3cr3t";
 const STACK = /\n? {4}at |\.(js|ts):\d/;
@@ -307,7 +309,7 @@ describe("6 Chunks", () => {
     ];
     for (const { what, piece, count, atOnce } of PIECES) {
       test(`[CHUNK-5] ${wire.name}: ${what} are closed with 1009 naming maxMessage, and the memory is free at once`, (t) =>
-        attack(t, {}, (hub) =>
+        attack(t, UNHURRIED, (hub) =>
           boundedMemory(async () => {
             const peer = await wire.open(t, hub);
             assert.equal((await peer.ask("bufferON")).status, "done");

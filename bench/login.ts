@@ -1,0 +1,16 @@
+import { signCookie } from "../server/main.js";
+
+/** What signs the cookies: it protects nothing between two processes that trust each other. */
+export const SECRET = "0123456789abcdef0123456789abcdef";
+/** Pages of one user: half of what one may have. */
+const PAGES = 50;
+
+let pages = 0;
+let cookie = "";
+
+/** The cookie of one more page; of each user there are some. The hub that is measured asks who everybody is; the others do not look. */
+export function nextCookie(): string {
+  if (pages++ % PAGES === 0)
+    cookie = `signalbox=${signCookie({ id: `user-${pages}`, roles: ["editor"] }, { secret: SECRET, maxAge: 86_400 })}`;
+  return cookie;
+}

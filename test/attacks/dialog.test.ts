@@ -1,0 +1,4 @@
+import { DIALOG } from "./dialog.js";
+import { attackAll } from "./driver.js";
+
+attackAll(DIALOG);

@@ -1,0 +1,4 @@
+import { attackAll } from "./driver.js";
+import { FEEDBACK } from "./feedback.js";
+
+attackAll(FEEDBACK);

@@ -1,0 +1,4 @@
+import { attackAll } from "./driver.js";
+import { FRAMES } from "./frames.js";
+
+attackAll(FRAMES);

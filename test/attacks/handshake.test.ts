@@ -1,0 +1,4 @@
+import { attackAll } from "./driver.js";
+import { HANDSHAKE } from "./handshake.js";
+
+attackAll(HANDSHAKE);

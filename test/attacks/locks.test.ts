@@ -1,0 +1,4 @@
+import { attackAll } from "./driver.js";
+import { LOCKS } from "./locks.js";
+
+attackAll(LOCKS);

@@ -1,0 +1,4 @@
+import { attackAll } from "./driver.js";
+import { PROCESS } from "./process.js";
+
+attackAll(PROCESS);

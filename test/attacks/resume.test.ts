@@ -1,0 +1,4 @@
+import { attackAll } from "./driver.js";
+import { RESUME } from "./resume.js";
+
+attackAll(RESUME);

@@ -1,0 +1,4 @@
+import { attackAll } from "./driver.js";
+import { TCP } from "./tcp.js";
+
+attackAll(TCP);
