@@ -17,7 +17,7 @@ import {
 import { isLocal } from "./address.js";
 import type { Log, MaybePromise, User } from "./app.js";
 import type { Identity } from "./auth/authenticator.js";
-import { Expiry } from "./auth/expiry.js";
+import { type Calendar, type Expiring, Expiry } from "./auth/expiry.js";
 import type { Budget } from "./budget.js";
 import type { Dialect } from "./dialect.js";
 import type { Flushable, Flusher } from "./flusher.js";
@@ -38,6 +38,8 @@ export interface Host extends MessageHost {
   /** The bytes that wait for all peers together. */
   readonly budget: Budget;
   readonly log: Log;
+  /** The logins that end. */
+  readonly calendar: Calendar;
   /** Who somebody is that shows this token on the resource of this peer. @throws Refusal, or rejects */
   identify(peer: Connection, token: string): MaybePromise<Identity>;
   /** Does an identity still hold? @throws Fault, or rejects */
@@ -116,7 +118,7 @@ function beginOfOpenBuffer(texts: readonly Waiting[], open: boolean): number | u
 let lastId = 0;
 
 /** The life of one peer: opening, the window, ending, resuming (chapters 3, 5, 10 and 14 of PROTOCOL.md), over one wire after another. */
-export class Connection implements Speaker, Flushable {
+export class Connection implements Speaker, Flushable, Expiring {
   readonly id = ++lastId;
   readonly uuid: string;
   readonly kind: "page" | "backend";
@@ -256,26 +258,33 @@ export class Connection implements Speaker, Flushable {
   #follow(identity: Identity | undefined): void {
     this.#identity = identity;
     if (identity?.expires === undefined && this.#expiry === undefined) return;
-    this.#expiry ??= new Expiry(this.host.clock, this.host.limits.expiryWarning, {
-      warn: (ms) => void this.push(Frame.of({ opcode: "expiring", in: ms }, EXPIRING), false),
-      renew: (ask) => this.host.renew(ask),
-      renewed: (renewed) => this.#renewed(renewed),
-      end: (fault) => this.fault(fault.kind, fault.message, "expired"),
-    });
-    this.#expiry.follow(identity ?? {});
+    this.#expiry ??= new Expiry(this.host.clock, this.host.calendar, this.host.limits.expiryWarning, this);
+    this.#expiry.follow(identity);
+  }
+
+  warn(ms: number): void {
+    this.push(Frame.of({ opcode: "expiring", in: ms }, EXPIRING), false);
+  }
+
+  renew(ask: NonNullable<Identity["renew"]>): MaybePromise<Identity | undefined> {
+    return this.host.renew(ask);
+  }
+
+  expire({ kind, message }: Fault): void {
+    this.fault(kind, message, "expired");
   }
 
   /** It shows another token in time [AUTH-5]. @throws Refusal (or rejects) where that is not the same user's */
   refresh(token: string): MaybePromise<Answer> {
     return whenKnown(this.host.identify(this, token), (identity) => {
       if (identity.user?.id !== this.user?.id) throw new Refusal("unauthorized", "The token is another user's: connect anew.");
-      this.#renewed(identity);
+      this.renewed(identity);
       return done(identity.expires === undefined ? undefined : { expires: identity.expires });
     });
   }
 
   /** The same user, for longer; what can be said of it may have changed. */
-  #renewed(identity: Identity): void {
+  renewed(identity: Identity): void {
     if (this.#state === "closed") return;
     if (identity.user?.id !== this.user?.id) this.fault("unauthorized", "Somebody else is logged in now.", "expired");
     else if (identity.tags === undefined) this.#follow(identity);

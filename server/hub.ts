@@ -3,6 +3,7 @@ import { Answer, Fault, GONE, type Packet, quoted, Refusal, refused, type Target
 import type { App, AppHub, BroadcastOptions, FeedbackOptions, Log, MaybePromise, MessageKind } from "./app.js";
 import { AppHost } from "./app-host.js";
 import type { Identity } from "./auth/authenticator.js";
+import { Calendar } from "./auth/expiry.js";
 import { Gate } from "./auth/gate.js";
 import { Budget } from "./budget.js";
 import { type Clock, within } from "./clock.js";
@@ -52,6 +53,7 @@ export class Hub implements Host, Member {
   readonly counters = new Counters();
   /** Knows who somebody is, or whom to ask. */
   readonly gate: Gate;
+  readonly calendar = new Calendar();
   /** Pages by user. */
   readonly #users: Tally;
   /** `starting`, `ready` or `stopping`. */
@@ -410,6 +412,7 @@ export class Hub implements Host, Member {
   #tick(): void {
     const now = this.clock.now();
     this.#renew();
+    this.calendar.tick(this.clock.time());
     for (const peer of this.#watched) if (!peer.tick(now)) this.#watched.delete(peer);
   }
 

@@ -2,88 +2,127 @@ import { Fault, type MaybePromise } from "../../protocol/index.js";
 import type { Clock } from "../clock.js";
 import type { Identity } from "./authenticator.js";
 
-/** What happens to somebody whose identity ends while it is connected [AUTH-5]. */
-export interface ExpiryEvents {
+/** Somebody whose identity ends while it is connected [AUTH-5]. An object and no functions: of each page there is one. */
+export interface Expiring {
   /** It ends in so many ms. */
   warn(ms: number): void;
   /** Asks whether it still holds. Fails with a Fault like the gate. */
   renew(ask: NonNullable<Identity["renew"]>): MaybePromise<Identity | undefined>;
   /** It holds for longer. */
   renewed(identity: Identity): void;
-  end(fault: Fault): void;
+  expire(fault: Fault): void;
 }
 
-/** What a timer can wait at the most, ms, and a token is seldom valid for: after that it is looked at again. */
-const LOOK = 86_400_000;
 /** Between two questions whether an identity still holds while that cannot be known, ms. */
 const ASK_AGAIN = 5_000;
+/** What lies further ahead, ms, has no timer yet: of each page it would be half a KiB, for hours. */
+const NEAR = 2_000;
 const LOG_IN = "The login has expired: log in again.";
+
+/** Those whose time lies ahead: looked at about once a second. */
+export class Calendar {
+  readonly #far = new Set<Expiry>();
+
+  add(expiry: Expiry): void {
+    this.#far.add(expiry);
+  }
+
+  delete(expiry: Expiry): void {
+    this.#far.delete(expiry);
+  }
+
+  /** @param now ms since 1970 */
+  tick(now: number): void {
+    for (const expiry of this.#far) {
+      if (expiry.at - now > NEAR) continue;
+      this.#far.delete(expiry);
+      expiry.near();
+    }
+  }
+}
 
 /** Ends what somebody may do when it is not known any more who that is: asks again in time, or warns, and closes at last. */
 export class Expiry {
-  #cancel: (() => void) | undefined;
-  #stopped = false;
+  /** When something is to be done, ms since 1970. */
+  at = 0;
+  #then: "ask" | "end" = "ask";
   #identity: Identity | undefined;
   /** Why it could not be found out whether the identity still holds. */
   #unknown: Fault | undefined;
+  #cancel: (() => void) | undefined;
+  #stopped = false;
 
   /** @param warning ms before the end at which it is asked again, or warned */
   constructor(
     private readonly clock: Clock,
+    private readonly calendar: Calendar,
     private readonly warning: number,
-    private readonly events: ExpiryEvents,
+    private readonly peer: Expiring,
   ) {}
 
-  /** From now on this is the identity whose end counts. */
-  follow(identity: Identity): void {
+  /** From now on this is the identity whose end counts, if it has one. */
+  follow(identity: Identity | undefined): void {
     this.#identity = identity;
     this.#unknown = undefined;
-    this.#cancel?.();
-    const { expires } = identity;
-    if (expires === undefined || this.#stopped) return;
-    const left = expires - this.clock.time();
+    this.#letBe();
+    if (identity?.expires === undefined || this.#stopped) return;
+    const left = identity.expires - this.clock.time();
     // Half of what is short is enough: who is known for ten seconds must not be warned at once.
-    const wait = left - Math.min(this.warning, left / 2);
-    this.#after(Math.min(wait, LOOK), () => (wait > LOOK ? this.follow(identity) : this.#due(identity, expires)));
+    this.#wait("ask", identity.expires - Math.min(this.warning, left / 2));
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#letBe();
+  }
+
+  /** It will be time soon. */
+  near(): void {
+    this.#cancel = this.clock.after(Math.max(0, this.at - this.clock.time()), () => {
+      if (this.#then === "ask") this.#due(this.#identity as Identity);
+      else this.peer.expire(this.#unknown ?? new Fault("unauthorized", LOG_IN));
+    });
+  }
+
+  #wait(then: "ask" | "end", at: number): void {
+    this.#letBe();
+    this.#then = then;
+    this.at = at;
+    if (at - this.clock.time() > NEAR) this.calendar.add(this);
+    else this.near();
+  }
+
+  #letBe(): void {
     this.#cancel?.();
+    this.#cancel = undefined;
+    this.calendar.delete(this);
   }
 
-  #due(identity: Identity, expires: number): void {
-    this.#untilEnd(expires);
-    if (identity.renew) void this.#ask(identity, expires);
-    else this.events.warn(expires - this.clock.time());
+  #due(identity: Identity): void {
+    const expires = identity.expires as number;
+    this.#wait("end", expires);
+    if (identity.renew) void this.#ask(identity, identity.renew);
+    else this.peer.warn(expires - this.clock.time());
   }
 
-  #untilEnd(expires: number): void {
-    this.#after(Math.max(0, expires - this.clock.time()), () => this.events.end(this.#unknown ?? new Fault("unauthorized", LOG_IN)));
-  }
-
-  async #ask(identity: Identity, expires: number): Promise<void> {
+  async #ask(identity: Identity, renew: NonNullable<Identity["renew"]>): Promise<void> {
     const over = (): boolean => this.#stopped || this.#identity !== identity;
     try {
-      const renewed = await this.events.renew(identity.renew as NonNullable<Identity["renew"]>);
+      const renewed = await this.peer.renew(renew);
       if (over()) return;
-      if (renewed === undefined) this.events.end(new Fault("unauthorized", LOG_IN));
-      else this.events.renewed(renewed);
+      if (renewed === undefined) this.peer.expire(new Fault("unauthorized", LOG_IN));
+      else this.peer.renewed(renewed);
     } catch (error) {
       if (over() || !(error instanceof Fault)) return;
-      if (error.kind === "unauthorized") this.events.end(error);
-      else this.#askAgain(identity, expires, error);
+      if (error.kind === "unauthorized") this.peer.expire(error);
+      else this.#askAgain(identity.expires as number, error);
     }
   }
 
   /** It is believed for as long as it is valid, and not longer. */
-  #askAgain(identity: Identity, expires: number, unknown: Fault): void {
+  #askAgain(expires: number, unknown: Fault): void {
     this.#unknown = unknown;
-    if (expires - this.clock.time() > ASK_AGAIN) this.#after(ASK_AGAIN, () => this.#due(identity, expires));
-  }
-
-  #after(ms: number, callback: () => void): void {
-    this.#cancel?.();
-    this.#cancel = this.clock.after(ms, callback);
+    const next = this.clock.time() + ASK_AGAIN;
+    if (next < expires) this.#wait("ask", next);
   }
 }

@@ -35,6 +35,7 @@ export function tickets({ validFor = 30_000 }: TicketOptions = {}): Authenticato
     words: { ticket: ticketWords },
     allow: { ticket: "backend" },
     start: (hub) => office.start(hub),
+    stop: () => office.stop(),
     status: () => ({ open: office.open }),
   };
   return {
@@ -53,8 +54,8 @@ class TicketOffice {
   #hub: AppHub | undefined;
   /** In whose name they are kept: they go with this hub. */
   readonly #owner = randomUUID();
-  /** Issued here and neither shown nor expired. */
-  readonly #open = new Set<string>();
+  /** Issued here and neither shown nor expired, each with what cancels its end. */
+  readonly #open = new Map<string, () => void>();
 
   constructor(private readonly validFor: number) {}
 
@@ -66,6 +67,11 @@ class TicketOffice {
     this.#hub = hub;
   }
 
+  stop(): void {
+    for (const cancel of this.#open.values()) cancel();
+    this.#open.clear();
+  }
+
   /** @throws Refusal */
   issue(packet: Packet): MaybePromise<string> {
     const { table, clock } = this.#hub as AppHub;
@@ -73,8 +79,10 @@ class TicketOffice {
     const ticket = PREFIX + randomBytes(TICKET_BYTES).toString("base64url");
     const key = keyOf(ticket);
     const value: Kept = { until: clock.time() + this.validFor, ...holderOf(packet) };
-    this.#open.add(key);
-    clock.after(this.validFor, () => this.#expire(key));
+    this.#open.set(
+      key,
+      clock.after(this.validFor, () => this.#expire(key)),
+    );
     const set = table.change([{ do: "set", key, by: this.#owner, value, owned: true }]);
     return whenKnown(set, () => ticket);
   }
@@ -96,6 +104,7 @@ class TicketOffice {
   /** Of two that show it at once one comes too late. */
   #remove(key: string, { version }: Entry): MaybePromise<boolean> {
     const { table } = this.#hub as AppHub;
+    this.#open.get(key)?.();
     this.#open.delete(key);
     const step = { do: "delete", key, by: this.#owner, force: true, if: version } as const;
     return whenKnown(table.change([step]), ([done]) => done?.ok === true);

@@ -217,7 +217,7 @@ export class WebSocketTransport {
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    socket.on("error", () => socket.destroy());
+    socket.on("error", destroyThis);
     const address = this.#addressOf(request, socket);
     const refuse = (error: unknown): void => this.#refuseHandshake(request, socket, address, error);
     try {
@@ -232,7 +232,7 @@ export class WebSocketTransport {
     }
   }
 
-  /** In a function of its own: what stands beside a closure lives as long as it, and a request has cookies. */
+  /** In a function of its own, for the same reason as {@link destroyThis}. */
   #leaveAddress(socket: Socket, address: string): void {
     socket.once("close", () => this.#addresses.leave(address));
   }
@@ -510,6 +510,11 @@ function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
   const { connection } = this as PageSocket;
   if (isBinary) connection?.fault("binary", "Expected text frames, got a binary one.");
   else connection?.receive(data.toString(), data.length);
+}
+
+/** No closure: what stands beside one lives as long as the socket, and a request has cookies. */
+function destroyThis(this: Socket): void {
+  this.destroy();
 }
 
 function onPing(this: WebSocket, data: Buffer): void {

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { WebSocket } from "ws";
+import type { AppHub, Peer, Query, Step } from "../../server/app.js";
+import type { Member } from "../../server/cluster/cluster.js";
 import { MemoryCluster } from "../../server/cluster/memory.js";
 import { tickets } from "../../server/main.js";
+import { TestClock } from "../support/clock.js";
 import { startHub, type TestHub } from "../support/hub.js";
 import { LineClient } from "../support/line-client.js";
 import { Page } from "../support/page.js";
@@ -125,5 +128,55 @@ describe("[AUTH-7] tickets", () => {
     const hub = await startHub(t, { authenticate: [tickets()] });
     for (const token of [undefined, "", "something else"])
       assert.equal((await show(t, hub, token)).error, "Nothing was shown that tickets knows: log in first.");
+  });
+});
+
+/** The app of tickets with a table whose answers take a turn, as over a network. */
+function office(validFor: number): { clock: TestClock; issue(): Promise<string>; redeem(ticket: string): Promise<unknown>; stop(): void } {
+  const clock = new TestClock();
+  const cluster = new MemoryCluster(clock);
+  const { app, authenticate } = tickets({ validFor });
+  const member = { id: "hub", lease: 10_000, deliver: () => assert.fail(), call: () => undefined, changed: () => {} };
+  cluster.join(member as unknown as Member);
+  const hub = {
+    clock,
+    table: {
+      change: async (steps: readonly Step[]) => cluster.change(member as unknown as Member, "tickets", steps),
+      read: async (query: Query) => cluster.read(member as unknown as Member, "tickets", query),
+    },
+  } as unknown as AppHub;
+  app?.start?.(hub);
+  const credentials = { kind: "page", path: "/", address: "", headers: {}, protocols: [] } as const;
+  return {
+    clock,
+    issue: async () => String(await app?.opcodes.ticket?.({ opcode: "ticket", user: { id: "anna" } }, {} as Peer, hub)),
+    redeem: async (token) => authenticate({ ...credentials, token }),
+    stop: () => void app?.stop?.(hub),
+  };
+}
+
+describe("[AUTH-7] a ticket whose table is somewhere else", () => {
+  test("is taken by one of two that look at it in the same moment", async () => {
+    const { issue, redeem } = office(30_000);
+    const ticket = await issue();
+    const outcomes = await Promise.allSettled([redeem(ticket), redeem(ticket), redeem(ticket)]);
+    assert.equal(outcomes.filter(({ status }) => status === "fulfilled").length, 1);
+  });
+
+  test("is out of date by the clock, also where nobody has removed it: the process stood still", async () => {
+    const { clock, issue, redeem } = office(30_000);
+    const ticket = await issue();
+    clock.pass(30_001);
+    await assert.rejects(redeem(ticket), { message: WRONG });
+  });
+
+  test("leaves no timer behind: neither one that was shown, nor those of a hub that stops", async () => {
+    const { clock, issue, redeem, stop } = office(30_000);
+    const before = clock.pending;
+    await redeem(await issue());
+    assert.equal(clock.pending, before);
+    await issue();
+    stop();
+    assert.equal(clock.pending, before);
   });
 });
