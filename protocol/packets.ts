@@ -75,9 +75,10 @@ export interface ReadyLimits {
   /** Messages and bytes of them a second, above which they wait for their turn; of a backend of the hub's host there is none. */
   maxRate?: number;
   maxByteRate?: number;
-  /** Jobs of a page, ids that it lists or locks, patterns that it watches. */
+  /** Jobs of a page, ids that it and all pages of its user list or lock, patterns that it watches. */
   maxJobs: number;
   maxLocks: number;
+  maxLocksPerUser: number;
   maxWatches: number;
 }
 

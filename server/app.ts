@@ -1,13 +1,18 @@
 import type { Answer, MaybePromise, Packet, Tags, Target } from "../protocol/index.js";
-import type { AllowRule } from "./auth/allow.js";
-import type { User } from "./auth/authenticator.js";
 import type { Clock } from "./clock.js";
 import type { Change, Done, Entry, Query, Step } from "./cluster/table.js";
 
 export type { MaybePromise } from "../protocol/index.js";
-export type { AllowRule, Who } from "./auth/allow.js";
-export type { User } from "./auth/authenticator.js";
 export type { Change, Done, Entry, Query, Step } from "./cluster/table.js";
+
+/** Who somebody is, as the application knows it. */
+export interface User {
+  /** Names it for the application: unique, and always the same. Its pages can be addressed by it (`ident`). At most 256 characters. */
+  readonly id: string;
+  /** For people. */
+  readonly name: string;
+  readonly roles: readonly string[];
+}
 
 /** Whoever is connected, as an app sees it. */
 export interface Peer {
@@ -58,6 +63,18 @@ export interface Peer {
  * `app-error` and logged with its stack [NEXT-7].
  */
 export type Handler = (packet: Packet, peer: Peer, hub: AppHub) => unknown;
+
+/**
+ * Whoever may say something: `anyone`, `nobody`, `page`, `backend`, `local` (a backend of the hub's own host), `user` (anybody who is known), `user:ID`,
+ * `role:NAME`.
+ */
+export type Who = "anyone" | "nobody" | "page" | "backend" | "local" | "user" | `user:${string}` | `role:${string}`;
+
+/** May this peer say this? False refuses; a text refuses with that as the reason. */
+export type AllowFunction = (packet: Packet, peer: Peer) => MaybePromise<boolean | string>;
+
+/** Who may say one opcode: one of these, or whom the function lets. */
+export type AllowRule = Who | readonly Who[] | AllowFunction;
 
 /** An app is a value: the opcodes it handles and, if it wants them, what it does at the turns of life. */
 export interface App {

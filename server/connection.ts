@@ -38,6 +38,8 @@ export interface Host extends MessageHost {
   /** The bytes that wait for all peers together. */
   readonly budget: Budget;
   readonly log: Log;
+  /** Pages are asked who they are, on some path at least. */
+  readonly asksPages: boolean;
   /** The logins that end. */
   readonly calendar: Calendar;
   /** Who somebody is that shows this token on the resource of this peer. @throws Refusal, or rejects */
@@ -244,13 +246,14 @@ export class Connection implements Speaker, Flushable, Expiring {
   }
 
   /**
-   * What a client says of itself counts from its newest hello on. Where it is known who a page is, it has no say in its name, nor in its tags where
-   * it was given some [AUTH-4].
+   * What a client says of itself counts from its newest hello on. Where pages are asked who they are, none has a say in its name and its tags, not
+   * even where it is not asked [AUTH-4].
    */
   #introduce(identity: Identity | undefined, hello?: HelloFields): void {
     this.#window = Math.min(hello?.window ?? 1, this.host.limits.maxWindow);
-    this.ident = identity && this.kind === "page" ? identity.user?.id : (hello?.ident ?? identity?.user?.id);
-    this.tags = identity?.tags ?? hello?.tags ?? NO_TAGS;
+    const said = this.kind === "page" && this.host.asksPages ? undefined : hello;
+    this.ident = said?.ident ?? identity?.user.id;
+    this.tags = identity?.tags ?? said?.tags ?? NO_TAGS;
     this.#follow(identity);
   }
 
@@ -276,7 +279,9 @@ export class Connection implements Speaker, Flushable, Expiring {
 
   /** It shows another token in time [AUTH-5]. @throws Refusal (or rejects) where that is not the same user's */
   refresh(token: string): MaybePromise<Answer> {
+    const before = this.#identity;
     return whenKnown(this.host.identify(this, token), (identity) => {
+      if (this.#identity !== before) throw new Refusal("unauthorized", "A newer login has taken its place.");
       if (identity.user?.id !== this.user?.id) throw new Refusal("unauthorized", "The token is another user's: connect anew.");
       this.renewed(identity);
       return done(identity.expires === undefined ? undefined : { expires: identity.expires });
@@ -285,8 +290,9 @@ export class Connection implements Speaker, Flushable, Expiring {
 
   /** The same user, for longer; what can be said of it may have changed. */
   renewed(identity: Identity): void {
-    if (this.#state === "closed") return;
-    if (identity.user?.id !== this.user?.id) this.fault("unauthorized", "Somebody else is logged in now.", "expired");
+    // Nobody finds it any more, and nobody may find it again.
+    if (this.#state !== "open" && this.#state !== "held") return;
+    if (identity.user.id !== this.user?.id) this.fault("unauthorized", "Somebody else is logged in now.", "expired");
     else if (identity.tags === undefined) this.#follow(identity);
     else
       this.host.readdress(this, () => {
@@ -315,9 +321,9 @@ export class Connection implements Speaker, Flushable, Expiring {
   /** Those that it can meet. */
   #limits(): ReadyLimits {
     const { maxMessage, maxDepth, maxQueued, bufferTimeout, appTimeout, maxRate, maxByteRate } = this.host.limits;
-    const { maxJobs, maxLocks, maxWatches } = this.host.limits;
+    const { maxJobs, maxLocks, maxLocksPerUser, maxWatches } = this.host.limits;
     const rates = this.#throttle && { maxRate, maxByteRate };
-    return { maxMessage, maxDepth, maxQueued, bufferTimeout, appTimeout, ...rates, maxJobs, maxLocks, maxWatches };
+    return { maxMessage, maxDepth, maxQueued, bufferTimeout, appTimeout, ...rates, maxJobs, maxLocks, maxLocksPerUser, maxWatches };
   }
 
   // ── Resuming (chapter 14) ──────────────────────────────────────────────────────────────────────────────────────
@@ -481,7 +487,12 @@ export class Connection implements Speaker, Flushable, Expiring {
 
   #mayStart(): boolean {
     if (this.#state === "opening" || this.#state === "closed") return false;
-    return this.#underWay < this.#window && this.#output.unread <= this.host.limits.maxQueued / 2 && !this.#throttle?.waits;
+    return (
+      this.#underWay < this.#window &&
+      this.#output.unread <= this.host.limits.maxQueued / 2 &&
+      !this.#messages.permitting &&
+      !this.#throttle?.waits
+    );
   }
 
   #start({ text, bytes }: Waiting): void {

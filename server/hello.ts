@@ -66,10 +66,8 @@ function nameOf(packet: Packet, field: string): string | undefined {
   const value = packet[field];
   if (value === undefined || value === "") return undefined;
   if (typeof value === "string" && (value.length <= MAX_NAME || SECRETS.has(field))) return value;
-  throw new Refusal(
-    "",
-    `Expected \`${field}\` of hello to be a string of at most ${MAX_NAME} characters, got ${quoted(SECRETS.has(field) ? typeof value : value)}.`,
-  );
+  const rule = SECRETS.has(field) ? "a string" : `a string of at most ${MAX_NAME} characters`;
+  throw new Refusal("", `Expected \`${field}\` of hello to be ${rule}, got ${quoted(SECRETS.has(field) ? typeof value : value)}.`);
 }
 
 /** A `hello` has no `next` that could refuse it. */

@@ -159,6 +159,8 @@ export class Hub implements Host, Member {
   connect(sink: Sink, opening: Omit<Opening, "uuid">, hello?: HelloFields): Connection {
     const found = opening.kind === "page" && hello?.resume !== undefined ? this.#resume(sink, opening, hello, hello.resume) : undefined;
     if (found instanceof Connection) return found;
+    // Somebody whom it took long to identify: the apps have been stopped.
+    if (this.state === "stopping") throw new Fault("restart", "The hub is being restarted.");
     if (this.full) throw new Fault("try-later", `\`maxConnections\` ${this.limits.maxConnections} reached.`);
     const user = opening.kind === "page" ? opening.identity?.user : undefined;
     if (user && !this.#users.enter(user.id)) throw new Fault("try-later", `\`maxPerUser\` ${this.limits.maxPerUser} reached.`);
@@ -168,15 +170,19 @@ export class Hub implements Host, Member {
     return peer;
   }
 
+  get asksPages(): boolean {
+    return this.resources.asksPages;
+  }
+
   /** Can a backend of another host say who it is, on any path? */
   get takesKeys(): boolean {
-    for (const { authenticators } of this.resources.all()) if (authenticators.some(({ afterHello }) => afterHello)) return true;
+    for (const { authenticators } of this.resources.all()) if (authenticators.some(({ backends }) => backends)) return true;
     return false;
   }
 
   /** Has this user as many pages as it may have? */
   isFullFor({ user }: Identity): boolean {
-    return user !== undefined && this.#users.isFull(user.id);
+    return this.#users.isFull(user.id);
   }
 
   /** The page that this secret opens, taken up again; or why that is impossible [RES-5]. */

@@ -8,7 +8,12 @@ import { quoted } from "../protocol/index.js";
 import type { AdminListener } from "./admin/admin-listener.js";
 import type { App, Log } from "./app.js";
 import type { Allow } from "./auth/allow.js";
+import { applicationKey } from "./auth/application-key.js";
 import type { Authenticator } from "./auth/authenticator.js";
+import { forwardAuth } from "./auth/forward-auth.js";
+import { jwt } from "./auth/jwt.js";
+import { signedCookie } from "./auth/signed-cookie.js";
+import { tickets } from "./auth/tickets.js";
 import { systemClock } from "./clock.js";
 import type { Cluster } from "./cluster/cluster.js";
 import { MemoryCluster } from "./cluster/memory.js";
@@ -36,10 +41,10 @@ import { WebSocketTransport } from "./transports/websocket.js";
 
 export type { Packet, Tags, Target } from "../protocol/index.js";
 export { Answer, Refusal } from "../protocol/index.js";
-export type { App, AppHub, BroadcastOptions, Handler, Log, Peer } from "./app.js";
-export type { Allow, AllowFunction, AllowRule, Who } from "./auth/allow.js";
+export type { AllowFunction, AllowRule, App, AppHub, BroadcastOptions, Handler, Log, Peer, User, Who } from "./app.js";
+export type { Allow } from "./auth/allow.js";
 export { applicationKey } from "./auth/application-key.js";
-export { type Authenticator, type Credentials, type Identity, type User, unauthorized } from "./auth/authenticator.js";
+export { type Authenticator, type Credentials, type Identity, unauthorized } from "./auth/authenticator.js";
 export { cookieOf } from "./auth/cookies.js";
 export { type ForwardAuthOptions, forwardAuth } from "./auth/forward-auth.js";
 export { type JwtOptions, jwt } from "./auth/jwt.js";
@@ -133,7 +138,7 @@ function mountAll(hub: Hub, options: Options): void {
     pattern,
     apps: appsOf(pattern, settings.apps ?? []),
     authenticators: (settings.authenticate ?? options.authenticate).map(authenticatorOf),
-    allow: settings.allow ?? options.allow,
+    allow: [settings.allow, options.allow].filter((each) => each !== undefined),
   }));
   // What an authenticator needs to be said can be said everywhere: whoever issues tickets, say, need not be where they are shown.
   const theirs = new Set(mounts.flatMap(({ authenticators }) => authenticators.map(({ app }) => app).filter((app) => app !== undefined)));
@@ -154,7 +159,12 @@ function checkNamed(where: string, allow: Allow, resources: readonly Resource[])
 }
 
 function settingsOf(pattern: string, given: ResourceOption): ResourceSettings {
-  if (!isSettings(given)) return { apps: given };
+  if (!isSettings(given)) {
+    const slip = ["authenticate", "apps"].find((name) => typeof given === "object" && given !== null && name in given);
+    if (slip)
+      throw new OptionError(`\`resources\` ${pattern}: \`${slip}\` belongs beside \`apps\`, not into an app: { apps: …, ${slip}: … }.`);
+    return { apps: given };
+  }
   const known = ["apps", "authenticate", "allow"];
   for (const name of Object.keys(given))
     if (!known.includes(name))
@@ -165,8 +175,14 @@ function settingsOf(pattern: string, given: ResourceOption): ResourceSettings {
 
 /** The same value for the same function: it is asked once, wherever it stands. */
 function authenticatorOf(option: AuthenticateOption): Authenticator {
+  if (FACTORIES.has(option))
+    throw new OptionError(
+      `\`authenticate\`: expected an authenticator, got what makes one: write ${(option as { name: string }).name}(…).`,
+    );
   return typeof option === "function" ? { name: option.name || "a function", afterHello: true, authenticate: option } : option;
 }
+
+const FACTORIES: ReadonlySet<unknown> = new Set([applicationKey, forwardAuth, jwt, signedCookie, tickets]);
 
 function appsOf(pattern: string, given: unknown): App[] {
   return [given].flat().map((app) => {

@@ -14,6 +14,7 @@ import {
   Refusal,
   refOf,
   refused,
+  whenKnown,
 } from "../protocol/index.js";
 import type { Peer } from "./app.js";
 import type { Budget } from "./budget.js";
@@ -86,6 +87,8 @@ export class Messages {
 
   /** Answers written. */
   answered = 0;
+  /** It is being found out whether it may say what it has said: nothing else is started meanwhile. */
+  permitting = false;
 
   /** How many have been started and not answered. */
   get underWay(): number {
@@ -220,15 +223,43 @@ export class Messages {
     if (packet.opcode === "hello") throw new Refusal("late-hello", "`hello` is the first packet of a connection, or none.");
     let value: unknown;
     try {
-      value = packet.opcode === "token" ? this.#refresh(packet) : this.speaker.resource.handle(packet, this.speaker);
+      const passed = this.speaker.resource.permit(packet, this.speaker);
+      if (passed instanceof Promise) {
+        this.#whenPermitted(passed, packet, asked);
+        return;
+      }
+      value = this.#handled(packet);
     } catch (error) {
       if (error instanceof Refusal) throw error;
       this.#answer(this.#failure(packet.opcode, error), asked);
       return;
     }
-    // Who waits for a page waits as long as the page lives [KIND-4].
-    if (isThenable(value)) this.#await(value, asked, waitsForPage(value) ? PATIENT : this.host.clock.now());
+    if (isThenable(value)) this.#await(value, asked);
     else this.#answer(answerOf(value), asked);
+  }
+
+  #handled(packet: Packet): unknown {
+    return packet.opcode === "token" ? this.#refresh(packet) : this.speaker.resource.handle(packet, this.speaker);
+  }
+
+  /** Nothing that came later is started before it is known whether this may be: handlers start in the order of arrival [WIN-2]. */
+  #whenPermitted(passed: Promise<void>, packet: Packet, asked: Asked): void {
+    const message = this.#addUnderWay(asked);
+    this.permitting = true;
+    const go = (): void => {
+      // It was given up [NEXT-7].
+      if (message.answer !== undefined) return;
+      const value = this.#handled(packet);
+      if (isThenable(value)) this.#settleWith(message, value);
+      else this.#settle(message, answerOf(value));
+    };
+    passed
+      .then(go)
+      .catch((error) => this.#settle(message, this.#failure(packet.opcode, error)))
+      .finally(() => {
+        this.permitting = false;
+        this.speaker.settled();
+      });
   }
 
   /** What is not right is refused like anything else: the peer may go on for as long as it is known [AUTH-5]. */
@@ -242,13 +273,23 @@ export class Messages {
     return this.speaker.refresh(token);
   }
 
-  #await(value: PromiseLike<unknown>, asked: Asked, since: number): void {
-    const message: Message = { ...asked, since, answer: undefined };
+  #await(value: PromiseLike<unknown>, asked: Asked): void {
+    this.#settleWith(this.#addUnderWay(asked), value);
+  }
+
+  #addUnderWay(asked: Asked): Message {
+    const message: Message = { ...asked, since: this.host.clock.now(), answer: undefined };
     this.#underWay.add(message);
     this.host.watch(this.speaker);
+    return message;
+  }
+
+  #settleWith(message: Message, value: PromiseLike<unknown>): void {
+    // Who waits for a page waits as long as the page lives [KIND-4].
+    if (waitsForPage(value)) message.since = PATIENT;
     value.then(
       (result) => this.#settle(message, answerOf(result)),
-      (error) => this.#settle(message, this.#failure(asked.opcode, error)),
+      (error) => this.#settle(message, this.#failure(message.opcode, error)),
     );
   }
 
@@ -279,7 +320,8 @@ export class Messages {
   }
 
   #creditFreeByApp(packet: Packet): void {
-    const value = this.speaker.resource.handle(packet, this.speaker);
+    const { resource } = this.speaker;
+    const value = whenKnown(resource.permit(packet, this.speaker), () => resource.handle(packet, this.speaker));
     if (isThenable(value)) value.then(undefined, (error) => this.#refuseCreditFree(packet.opcode, error));
   }
 

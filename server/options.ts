@@ -397,11 +397,11 @@ export const OPTIONS: { readonly [K in keyof Options]: Spec<Options[K]> } = {
   },
   maxLocksInAll: {
     type: "integer",
-    default: 100_000,
+    default: 1_000_000,
     unit: "ids",
     min: 1,
     about:
-      "Listed or locked by all pages of the hub together: 2,000 pages that show 50 rows. An id takes 400 bytes, so 40 MB; a long one in a space of its own 1,100.",
+      "Listed or locked by all pages of the hub together: 100 pages with all they may have. An id takes 400 bytes, so 400 MB; a long one in a space of its own 1,100.",
   },
   maxKeys: {
     type: "integer",

@@ -1,4 +1,4 @@
-import { Fault, type Packet, quoted, RESERVED, Refusal } from "../protocol/index.js";
+import { Fault, type MaybePromise, type Packet, quoted, RESERVED, Refusal } from "../protocol/index.js";
 import type { App, Handler, Peer } from "./app.js";
 import type { AppHost } from "./app-host.js";
 import { type Allow, checkAllow, type Permit, permitOf } from "./auth/allow.js";
@@ -16,7 +16,8 @@ interface Route {
 export interface Access {
   /** Asked in their order; none: everybody may come in. */
   readonly authenticators?: readonly Authenticator[];
-  readonly allow?: Allow | undefined;
+  /** Rules of the path, then those of all paths: what the first does not name the next decides as well. */
+  readonly allow?: readonly Allow[];
 }
 
 /** One path, or all paths below one: which app handles what. */
@@ -31,9 +32,9 @@ export class Resource {
     /** An exact path, or a prefix ending in `/*`. */
     readonly pattern: string,
     readonly hosts: readonly AppHost[],
-    { authenticators = [], allow }: Access = {},
+    { authenticators = [], allow = [] }: Access = {},
   ) {
-    checkAllow(pattern, allow);
+    for (const each of allow) checkAllow(pattern, each);
     this.authenticators = authenticators;
     const words = new Map<string, (args: string) => Packet>();
     for (const host of hosts) {
@@ -48,16 +49,19 @@ export class Resource {
 
   /**
    * @returns what the handler returns
-   * @throws Refusal (or rejects) `unknown-opcode` [STD-8], `not-allowed` and the like [ALLOW-1], and what the handler throws
+   * @throws Refusal `unknown-opcode` [STD-8], and what the handler throws
    */
   handle(packet: Packet, peer: Peer): unknown {
     const route = this.#routes.get(packet.opcode);
     if (route === undefined) {
       throw new Refusal("unknown-opcode", `No app on ${quoted(this.pattern)} handles ${quoted(packet.opcode)}.`);
     }
-    const { host, handler, permit } = route;
-    const passed = permit?.(packet, peer);
-    return passed instanceof Promise ? passed.then(() => host.handle(handler, packet, peer)) : host.handle(handler, packet, peer);
+    return route.host.handle(route.handler, packet, peer);
+  }
+
+  /** May it say that? @throws Refusal (or rejects) `not-allowed` and the like [ALLOW-1], and what a rule of the application's own throws */
+  permit(packet: Packet, peer: Peer): MaybePromise<void> {
+    return this.#routes.get(packet.opcode)?.permit?.(packet, peer);
   }
 
   /** All that its apps declare. */
@@ -73,6 +77,8 @@ export class Resource {
 
 /** The resources by path: literal ones in a map, prefixes looked up from the longest to the shortest. No patterns, nothing that backtracks. */
 export class Resources {
+  /** Pages are asked who they are, on one of them at least. */
+  asksPages = false;
   readonly #byPattern = new Map<string, Resource>();
 
   get patterns(): string[] {
@@ -89,6 +95,7 @@ export class Resources {
 
   add(resource: Resource): void {
     this.#byPattern.set(resource.pattern, resource);
+    this.asksPages ||= resource.authenticators.length > 0;
   }
 
   /** @throws Fault `no-resource` [OPEN-5] */
@@ -127,6 +134,10 @@ export function checkApp(pattern: string, app: App): void {
       throw new TypeError(`${where}: expected the handler of opcode ${quoted(opcode)} to be a function, got ${quoted(handler)}.`);
     if (RESERVED.has(opcode) || opcode === "quit") throw new TypeError(`${where}: opcode ${quoted(opcode)} belongs to the dialog.`);
   }
+  checkAllow(pattern, app.allow);
+  for (const opcode of [...Object.keys(app.allow ?? {}), ...(app.reads ?? [])])
+    if (!Object.hasOwn(app.opcodes, opcode))
+      throw new TypeError(`${where}: \`allow\` and \`reads\` name ${quoted(opcode)}, which is none of its opcodes.`);
   for (const [word, build] of Object.entries(app.words ?? {})) {
     if (typeof build !== "function" || !/^[a-z][a-z0-9-]*$/.test(word)) {
       throw new TypeError(`${where}: expected \`words\` to hold functions under lower-case names, got ${quoted(word)}.`);

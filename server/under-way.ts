@@ -7,8 +7,8 @@ export interface Message {
   readonly ref: Ref | undefined;
   /** Said in plain words, and to be answered so. */
   readonly plain: boolean;
-  /** When its handler started, in ms of the hub's clock. */
-  readonly since: number;
+  /** When its handler started, in ms of the hub's clock; {@link PATIENT} once it is known that it waits for a page. */
+  since: number;
   answer: Answer | undefined;
 }
 

@@ -1,17 +1,5 @@
 import { type MaybePromise, type Packet, quoted, Refusal, whenKnown } from "../../protocol/index.js";
-import type { App, Peer } from "../app.js";
-
-/**
- * Whoever may say something: `anyone`, `nobody`, `page`, `backend`, `local` (a backend of the hub's own host), `user` (anybody who is known), `user:ID`,
- * `role:NAME`.
- */
-export type Who = "anyone" | "nobody" | "page" | "backend" | "local" | "user" | `user:${string}` | `role:${string}`;
-
-/** May this peer say this? False refuses; a text refuses with that as the reason. */
-export type AllowFunction = (packet: Packet, peer: Peer) => MaybePromise<boolean | string>;
-
-/** Who may say one opcode: one of these, or whom the function lets. */
-export type AllowRule = Who | readonly Who[] | AllowFunction;
+import type { AllowFunction, AllowRule, App, Peer, Who } from "../app.js";
 
 /**
  * Who may say what on a resource. A table by opcode, `*` for all that it does not name; `readonly` in the place of the table or of `*`: pages may say only what
@@ -58,17 +46,27 @@ function isWho(word: unknown): word is Who {
  * The one place where it is decided who may say what: once for each opcode, when it is registered.
  * @returns what every message of this opcode has to pass; `undefined` where everybody may say it
  */
-export function permitOf(pattern: string, opcode: string, app: App, allow: Allow | undefined): Permit | undefined {
-  const own = Object.hasOwn(app.allow ?? {}, opcode) ? app.allow?.[opcode] : undefined;
-  const given = ruleFor(opcode, app, allow);
-  // Who names an opcode has thought of it, and may open what its app reserves; a rule for the rest has not.
-  if (given.named) return permit(pattern, opcode, given.rule);
-  const permits = [own, given.rule].map((rule) => permit(pattern, opcode, rule)).filter((each) => each !== undefined);
-  const [first, second] = permits;
-  return first && second ? (packet, peer) => whenKnown(first(packet, peer), () => second(packet, peer)) : first;
+export function permitOf(pattern: string, opcode: string, app: App, allow: readonly Allow[]): Permit | undefined {
+  const rules: (AllowRule | "readonly" | undefined)[] = [];
+  for (const each of allow) {
+    const { rule, named } = ruleFor(opcode, app, each);
+    rules.push(rule);
+    // Who names an opcode has thought of it: that is the whole rule here, also for what the app reserves.
+    if (named) return all(rules.map((each) => permit(pattern, opcode, each)));
+  }
+  if (Object.hasOwn(app.allow ?? {}, opcode)) rules.push(app.allow?.[opcode]);
+  return all(rules.map((rule) => permit(pattern, opcode, rule)));
 }
 
-function ruleFor(opcode: string, app: App, allow: Allow | undefined): { rule: AllowRule | "readonly" | undefined; named: boolean } {
+/** What has to pass all of them, one after the other. */
+function all(permits: readonly (Permit | undefined)[]): Permit | undefined {
+  return permits.reduce(
+    (first, second) => (first && second ? (packet, peer) => whenKnown(first(packet, peer), () => second(packet, peer)) : (first ?? second)),
+    undefined,
+  );
+}
+
+function ruleFor(opcode: string, app: App, allow: Allow): { rule: AllowRule | "readonly" | undefined; named: boolean } {
   if (typeof allow !== "object") return { rule: unlessRead(allow, opcode, app), named: false };
   if (opcode !== REST && Object.hasOwn(allow, opcode)) return { rule: allow[opcode], named: true };
   return { rule: unlessRead(allow[REST], opcode, app), named: false };
@@ -126,5 +124,6 @@ function fits(peer: Peer, who: Who): boolean {
 /** Who it is, as far as the rules can tell. */
 function shown({ kind, user, local }: Peer): string {
   const what = kind === "page" ? "a page" : local ? "a backend of this host" : "a backend of another host";
-  return user === undefined ? what : `${what} of a user with the roles ${quoted(user.roles.join(", "))}`;
+  if (user === undefined) return what;
+  return `${what} of a user ${user.roles.length === 0 ? "without roles" : `with the roles ${quoted(user.roles.join(", "))}`}`;
 }

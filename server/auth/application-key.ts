@@ -21,9 +21,11 @@ export interface ApplicationKey {
  * @throws TypeError for a secret that is too short
  */
 export function applicationKey(keys: Readonly<Record<string, string | ApplicationKey>>): Authenticator {
+  if (Object.keys(keys ?? {}).length === 0) throw new TypeError("Expected applicationKey to be given keys, { ID: SECRET }, got none.");
   const known = new Map(Object.entries(keys).map(([id, given]) => [id, entryOf(id, given)]));
   return {
     name: "application-key",
+    backends: true,
     afterHello: true,
     keys: new Set(known.keys()),
     authenticate({ proof }) {
@@ -42,6 +44,8 @@ export const macOf = (secret: string | Buffer, key: string, nonce: string): stri
   createHmac("sha256", secret).update(proofText(key, nonce)).digest("hex");
 
 function entryOf(id: string, given: string | ApplicationKey): { secret: Buffer; identity: Identity } {
+  if (given === undefined)
+    throw new TypeError(`Expected the key ${quoted(id)} to have a secret, got none: is its environment variable set?`);
   const { secret, name, roles }: ApplicationKey = typeof given === "string" ? { secret: given } : given;
   const names = { id: "the id of a key", name: `\`name\` of the key ${quoted(id)}`, roles: `\`roles\` of the key ${quoted(id)}` };
   const user = userOf({ id, name, roles }, names, (sentence) => new TypeError(sentence));

@@ -1,19 +1,12 @@
 import { type MaybePromise, Refusal, type Tags } from "../../protocol/index.js";
-import type { App } from "../app.js";
+import type { App, User } from "../app.js";
 
-/** Who somebody is, as the application knows it. */
-export interface User {
-  /** Names it for the application: unique, and always the same. Its pages can be addressed by it (`ident`). At most 256 characters. */
-  readonly id: string;
-  /** For people. */
-  readonly name: string;
-  readonly roles: readonly string[];
-}
+export type { User } from "../app.js";
 
 /** What an authenticator has found out. */
 export interface Identity {
-  readonly user?: User | undefined;
-  /** By what it can be addressed. Where there are any, an empty object too, a page cannot choose its own. */
+  readonly user: User;
+  /** By what it can be addressed. */
   readonly tags?: Tags | undefined;
   /** Until when this is true, ms since 1970; default: for as long as it is connected. */
   readonly expires?: number | undefined;
@@ -51,6 +44,8 @@ export interface Credentials {
 export interface Authenticator {
   /** For the log. */
   readonly name: string;
+  /** Who it knows may be a backend too, which may say more than a page: reports of jobs, tickets. Default: it is asked about pages alone. */
+  readonly backends?: boolean;
   /** It looks at `token` or `proof` too, which come after the handshake: who shows nothing before may still be welcome. */
   readonly afterHello?: boolean;
   /** The ids of keys for which it takes a proof [AUTH-6]. */
@@ -58,7 +53,7 @@ export interface Authenticator {
   /** Something that it needs to be said in the hub: mounted on every path. */
   readonly app?: App;
   /**
-   * @returns who it is, or `undefined` where nothing is shown that this authenticator looks at: the next one is asked
+   * @returns who it is, or `undefined` (or null) where nothing is shown that this authenticator looks at: the next one is asked
    * @throws Refusal (or rejects) where something is shown, and it is not right: its message is told to who showed it.
    *   Anything else thrown says that it cannot be known at present: nobody is let in for that [AUTH-3]
    */

@@ -15,6 +15,8 @@ export interface Expiring {
 
 /** Between two questions whether an identity still holds while that cannot be known, ms. */
 const ASK_AGAIN = 5_000;
+/** So many ms before its end a login is asked for again: time for the one who is asked to answer, twice. */
+const RENEW_BEFORE = 10_000;
 /** What lies further ahead, ms, has no timer yet: of each page it would be half a KiB, for hours. */
 const NEAR = 2_000;
 const LOG_IN = "The login has expired: log in again.";
@@ -52,7 +54,7 @@ export class Expiry {
   #cancel: (() => void) | undefined;
   #stopped = false;
 
-  /** @param warning ms before the end at which it is asked again, or warned */
+  /** @param warning ms before the end at which its peer is warned, where the hub cannot ask itself */
   constructor(
     private readonly clock: Clock,
     private readonly calendar: Calendar,
@@ -62,13 +64,17 @@ export class Expiry {
 
   /** From now on this is the identity whose end counts, if it has one. */
   follow(identity: Identity | undefined): void {
+    const same = identity?.expires === this.#identity?.expires;
     this.#identity = identity;
     this.#unknown = undefined;
+    // What ends when it ended before has been asked for, or warned of, already.
+    if (same) return;
     this.#letBe();
     if (identity?.expires === undefined || this.#stopped) return;
     const left = identity.expires - this.clock.time();
-    // Half of what is short is enough: who is known for ten seconds must not be warned at once.
-    this.#wait("ask", identity.expires - Math.min(this.warning, left / 2));
+    // A part of what is short is enough: who is known for ten seconds must not be warned at once.
+    const before = identity.renew ? Math.min(RENEW_BEFORE, left / 4) : Math.min(this.warning, left / 2);
+    this.#wait("ask", identity.expires - before);
   }
 
   stop(): void {
@@ -102,7 +108,7 @@ export class Expiry {
     const expires = identity.expires as number;
     this.#wait("end", expires);
     if (identity.renew) void this.#ask(identity, identity.renew);
-    else this.peer.warn(expires - this.clock.time());
+    else this.peer.warn(Math.max(0, Math.round(expires - this.clock.time())));
   }
 
   async #ask(identity: Identity, renew: NonNullable<Identity["renew"]>): Promise<void> {

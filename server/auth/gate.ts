@@ -4,6 +4,7 @@ import type { Clock } from "../clock.js";
 import type { Counters } from "../counters.js";
 import { shownError } from "../shown-error.js";
 import { type Authenticator, type Credentials, type Identity, unauthorized } from "./authenticator.js";
+import { kindOf } from "./kind-of.js";
 import { tagsFrom, userOf } from "./user.js";
 
 export interface GateParts {
@@ -30,7 +31,8 @@ export class Gate {
    */
   ask(authenticators: readonly Authenticator[], credentials: Credentials): MaybePromise<Identity | undefined> {
     const obstacles: Obstacles = { denied: undefined, unavailable: false };
-    return whenKnown(this.#from(0, authenticators, credentials, obstacles), (identity) => identity ?? this.#nobody(obstacles));
+    const able = credentials.kind === "page" ? authenticators : authenticators.filter(({ backends }) => backends);
+    return whenKnown(this.#from(0, able, credentials, obstacles), (identity) => identity ?? this.#nobody(obstacles));
   }
 
   /**
@@ -78,8 +80,9 @@ export class Gate {
   #one(authenticator: Authenticator, credentials: Credentials, obstacles: Obstacles): MaybePromise<Identity | undefined> {
     try {
       const found = authenticator.authenticate(credentials);
-      if (!(found instanceof Promise)) return this.#checked(found);
-      return this.#inTime(found)
+      if (!isThenable(found)) return this.#checked(found);
+      // What a database's library returns is often no Promise, but can be awaited.
+      return this.#inTime(Promise.resolve(found))
         .then((identity) => this.#checked(identity))
         .catch((error) => this.#failed(authenticator, error, obstacles));
     } catch (error) {
@@ -96,7 +99,7 @@ export class Gate {
   }
 
   #checked(identity: Identity | undefined): Identity | undefined {
-    if (identity === undefined) return undefined;
+    if (identity === undefined || identity === null) return undefined;
     const checked = checkIdentity(identity);
     if (checked.expires !== undefined && checked.expires <= this.parts.clock.time()) throw unauthorized("The login has expired.");
     this.parts.counters.count("authentications", "welcome");
@@ -113,6 +116,9 @@ export class Gate {
   }
 }
 
+const isThenable = (value: unknown): value is PromiseLike<Identity | undefined> =>
+  typeof (value as { then?: unknown } | undefined)?.then === "function";
+
 function refuse(error: unknown): never {
   if (!(error instanceof Fault)) throw error;
   throw new Refusal(error.kind === "unauthorized" ? "unauthorized" : "unavailable", error.message);
@@ -124,11 +130,17 @@ const NOTHING: Credentials = { kind: "page", path: "", address: "", headers: {},
  * What a function of the application's own has returned may lack something, or be something else.
  * @throws Error for the log: it is the application's slip
  */
-function checkIdentity({ user, tags, expires, renew }: Identity): Identity {
-  if (expires !== undefined && !Number.isFinite(expires))
-    throw new Error(`Expected \`expires\` of an identity to be ms since 1970, got ${quoted(expires)}.`);
-  return { user: user && userOf(user, NAMES, wrong), tags: tags && tagsFrom(tags, "`tags` of an identity", wrong), expires, renew };
+function checkIdentity(identity: Identity): Identity {
+  const { user, tags, expires, renew }: Partial<Identity> = typeof identity === "object" ? identity : {};
+  if (typeof user !== "object" || user === null)
+    throw wrong(`Expected an authenticator to return { user: { id, … } }, or nothing, got ${kindOf(identity)} without a user.`);
+  if (expires !== undefined && !(Number.isFinite(expires) && expires > SECONDS))
+    throw wrong(`Expected \`expires\` of an identity to be ms since 1970, got ${quoted(expires)}: are they seconds?`);
+  return { user: userOf(user, NAMES, wrong), tags: tags && tagsFrom(tags, "`tags` of an identity", wrong), expires, renew };
 }
+
+/** What is less is no time in ms since 1970 (1973), but one in seconds. */
+const SECONDS = 1e11;
 
 const NAMES = { id: "`id` of a user", name: "`name` of a user", roles: "`roles` of a user" };
 const wrong = (sentence: string): Error => new Error(sentence);

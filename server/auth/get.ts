@@ -27,9 +27,16 @@ export function getter(url: URL, timeout: number): Get {
   const secure = url.protocol === "https:";
   const agent = new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, maxSockets: MAX_CONNECTIONS });
   return async (headers) => {
-    const signal = AbortSignal.timeout(timeout);
+    const limit = new AbortController();
+    const { signal } = limit;
+    let timer: NodeJS.Timeout | undefined;
     try {
-      const response = await responseTo(() => (secure ? httpsGet : httpGet)(url, { agent, headers, signal }));
+      const response = await responseTo(() =>
+        (secure ? httpsGet : httpGet)(url, { agent, headers, signal }).once("socket", () => {
+          // From now on: who waits for a connection does not wait for the application.
+          timer ??= setTimeout(() => limit.abort(), timeout);
+        }),
+      );
       const body = bodyOf(response);
       // Of another answer only the status counts; it is read none the less, for then its connection can be used again.
       return { status: response.statusCode ?? 0, body: response.statusCode === 200 ? await body : await body.then(nothing, nothing) };
@@ -38,6 +45,8 @@ export function getter(url: URL, timeout: number): Get {
         ? `no answer within ${timeout} ms`
         : ((error as NodeJS.ErrnoException).code ?? (error as Error).message);
       throw new Error(`${shownUrl(url)} cannot be asked: ${reason}.`);
+    } finally {
+      clearTimeout(timer);
     }
   };
 }

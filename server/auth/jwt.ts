@@ -83,7 +83,7 @@ interface Rules {
   readonly cookie: string | undefined;
   readonly claims: FieldNames & { readonly tags: string | undefined };
   readonly timeout: number;
-  readonly verify: JWTVerifyOptions;
+  readonly verify: JWTVerifyOptions & { readonly clockTolerance: number };
 }
 
 function rulesOf(options: JwtOptions): Rules {
@@ -213,7 +213,7 @@ function claimRefusal({ claim, reason }: { claim: string; reason: string }): Ref
 
 const codeOf = (error: unknown): string => String((error as { code?: unknown } | null)?.code);
 
-function identityOf(payload: JWTPayload, { claims }: Rules): Identity {
+function identityOf(payload: JWTPayload, { claims, verify: { clockTolerance } }: Rules): Identity {
   const claim = (name: string): unknown => (Object.hasOwn(payload, name) ? payload[name] : undefined);
   const label = (name: string): string => `the claim ${quoted(name)} of the token`;
   const roles = claim(claims.roles);
@@ -226,7 +226,7 @@ function identityOf(payload: JWTPayload, { claims }: Rules): Identity {
   return {
     user,
     ...(claims.tags !== undefined && { tags: tagsFrom(claim(claims.tags), label(claims.tags), unauthorized) }),
-    ...(payload.exp !== undefined && { expires: timeOf(payload.exp) }),
+    ...(payload.exp !== undefined && { expires: timeOf(payload.exp) + clockTolerance * 1_000 }),
   };
 }
 

@@ -78,7 +78,7 @@ class TicketOffice {
     if (this.#open.size >= MAX_OPEN) throw new Refusal("too-many-tickets", `${MAX_OPEN} tickets have been issued and not been shown.`);
     const ticket = PREFIX + randomBytes(TICKET_BYTES).toString("base64url");
     const key = keyOf(ticket);
-    const value: Kept = { until: clock.time() + this.validFor, ...holderOf(packet) };
+    const value: Kept = { until: clock.time() + this.validFor, ...holderOf(packet, clock.time()) };
     this.#open.set(
       key,
       clock.after(this.validFor, () => this.#expire(key)),
@@ -130,9 +130,9 @@ const USED = unauthorized("The ticket has been used, or is out of date: the page
 /** A ticket is a secret: what is kept opens nothing. */
 const keyOf = (ticket: string): string => createHash("sha256").update(ticket).digest("base64url");
 
-function holderOf({ user, tags, expires }: Packet): Omit<Kept, "until"> {
-  if (expires !== undefined && !Number.isFinite(expires))
-    throw new Refusal("bad-message", `Expected \`expires\` to be ms since 1970, got ${quoted(expires)}.`);
+function holderOf({ user, tags, expires }: Packet, now: number): Omit<Kept, "until"> {
+  if (expires !== undefined && !(Number.isFinite(expires) && (expires as number) > now))
+    throw new Refusal("bad-message", `Expected \`expires\` to be ms since 1970 that lie ahead, got ${quoted(expires)}: are they seconds?`);
   return {
     user: userOf((typeof user === "object" && user !== null ? user : {}) as User, NAMES, bad),
     ...(tags === undefined ? undefined : { tags: tagsOf(tags) }),

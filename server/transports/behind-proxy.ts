@@ -20,14 +20,14 @@ interface Host {
 }
 
 /** The ends of a connection as they are known of its socket, and of one with TLS around it. */
-type Ends = Pick<Socket, "remoteAddress" | "remotePort">;
+type Ends = Pick<Socket, "remoteAddress" | "remotePort" | "localAddress">;
 
 /**
  * One listener's connections that a trusted proxy passes on: takes the PROXY header off each before anybody else reads it, and knows where it really
  * comes from. A header from elsewhere is not believed, and not taken off either: it is read as what it is, a broken request.
  */
 export class BehindProxy {
-  /** By the proxy's end of the connection, which no two open ones share: a socket with TLS around it is not the one that the header came from. */
+  /** By both ends of the connection, which no two open ones share: a socket with TLS around it is not the one that the header came from. */
   readonly #clients = new Map<string, { readonly address: string }>();
   readonly #waiting = new Set<Socket>();
 
@@ -100,7 +100,7 @@ export class BehindProxy {
   }
 }
 
-const keyOf = ({ remoteAddress, remotePort }: Ends): string => `${remoteAddress} ${remotePort}`;
+const keyOf = ({ remoteAddress, remotePort, localAddress }: Ends): string => `${remoteAddress} ${remotePort} ${localAddress}`;
 
 /** Reads the header of one connection, whatever parts it comes in, and puts back what stands behind it. */
 class HeaderReader {

@@ -176,6 +176,8 @@ class TcpPeer implements Sink {
   /** What has come while it is being found out who it is. */
   #rest: Uint8Array | undefined;
   #admitting = false;
+  /** It has ended its side meanwhile: what it said before counts all the same [END-2]. */
+  #endedEarly = false;
   #unfinished: Unfinished | undefined;
   /** Nothing that still comes is obeyed. */
   #over = false;
@@ -282,6 +284,10 @@ class TcpPeer implements Sink {
   }
 
   #ended(): void {
+    if (this.#admitting) {
+      this.#endedEarly = true;
+      return;
+    }
     const last = this.#scanner ? undefined : this.#framer.end();
     if (last && !this.#over) this.#line(last);
     if (this.#connection) this.#connection.end("left", "normal");
@@ -356,6 +362,7 @@ class TcpPeer implements Sink {
     this.#admitting = false;
     this.read(true);
     if (rest) this.#guarded(() => this.#feed(rest));
+    if (this.#endedEarly) this.#guarded(() => this.#ended());
   }
 
   #welcome(welcome: Welcome | undefined): void {

@@ -1,10 +1,10 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer } from "ws";
-import { CLOSE, type CloseName, cutText, Fault, type MaybePromise, quoted, SUBPROTOCOL, whenKnown } from "../../protocol/index.js";
+import { CLOSE, type CloseName, cutText, Fault, type MaybePromise, SUBPROTOCOL, whenKnown } from "../../protocol/index.js";
 import { AddressCounter } from "../address.js";
 import type { Credentials, Identity } from "../auth/authenticator.js";
 import { type Clock, within } from "../clock.js";
@@ -20,7 +20,9 @@ import { withoutValue } from "../shown-error.js";
 import type { Sink } from "../sink.js";
 import { LOOK_INTERVAL, Unfinished } from "../unfinished.js";
 import { BehindProxy } from "./behind-proxy.js";
+import { EarlyMessages } from "./early-messages.js";
 import { destroyWhenStuck } from "./ending.js";
+import { asHttp, decodePath, HttpRefusal, mayComeBack, protocolsOf, STOPPING, writeHttp } from "./handshake.js";
 import { SocketWriter } from "./socket-writer.js";
 import { webSocketEncoding } from "./websocket-frame.js";
 
@@ -51,21 +53,9 @@ const CLOSE_TIMEOUT = 30_000;
 const LAST_WORDS = 1_000;
 /** Unanswered pings after which a page is gone [END-5]. */
 const MAX_MISSED = 2;
-const MAX_PATH = 1_024;
 /** In UTF-16 units: RFC 6455, 5.5 leaves 123 bytes for a reason, and one unit takes at most 3. */
 const MAX_REASON = 41;
 const WS_KEY = /^[+/0-9A-Za-z]{22}==$/;
-
-/** A handshake that is answered by HTTP [OPEN-6]. */
-class HttpRefusal extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-    readonly headers: Readonly<Record<string, string>> = {},
-  ) {
-    super(message);
-  }
-}
 
 /** What is used of the part of `ws` that puts messages together. */
 interface Receiver {
@@ -350,7 +340,7 @@ export class WebSocketTransport {
       ws.off("close", cancel);
       if (ws.readyState !== WebSocket.OPEN) return;
       this.#connect(page, welcome);
-      early.handOver(onMessage);
+      early.handOver((data, isBinary) => onMessage.call(ws, data, isBinary));
     };
     const hear = (text: string | undefined): void =>
       this.#guarded(page, () => {
@@ -435,41 +425,6 @@ interface Arrival extends Handshake {
   readonly sink: PageSink;
 }
 
-/** Messages of a page before there is a dialog: taken one at a time, and none is lost while it is found out who it is [OPEN-2]. */
-class EarlyMessages {
-  readonly #waiting: [data: Buffer, isBinary: boolean][] = [];
-  #take: ((text: string | undefined) => void) | undefined;
-
-  constructor(private readonly ws: PageSocket) {
-    ws.on("message", this.#hear);
-  }
-
-  /** The next one, once; `undefined` where it is binary. Meanwhile no more is read than has come already. */
-  next(take: (text: string | undefined) => void): void {
-    this.#take = take;
-    const first = this.#waiting.shift();
-    if (first) this.#hear(...first);
-    else this.ws.resume();
-  }
-
-  /** All that has come is the dialog's. */
-  handOver(hear: (this: WebSocket, data: Buffer, isBinary: boolean) => void): void {
-    this.ws.off("message", this.#hear);
-    this.ws.resume();
-    for (const [data, isBinary] of this.#waiting) hear.call(this.ws, data, isBinary);
-  }
-
-  readonly #hear = (data: Buffer, isBinary: boolean): void => {
-    const take = this.#take;
-    this.#take = undefined;
-    if (take === undefined) this.#waiting.push([data, isBinary]);
-    else {
-      this.ws.pause();
-      take(isBinary ? undefined : data.toString());
-    }
-  };
-}
-
 /** The hub's way to one page. */
 class PageSink implements Sink {
   readonly encoding = webSocketEncoding;
@@ -541,49 +496,4 @@ const RECEIVER_FAULTS = new Map<number, [CloseName, string]>([
 function receiverFault(code: number | undefined): { kind: CloseName; message: string } | undefined {
   const row = code === undefined ? undefined : RECEIVER_FAULTS.get(code);
   return row && { kind: row[0], message: row[1] };
-}
-
-/**
- * The path of a request, without the query, decoded once [OPEN-5].
- * @throws HttpRefusal 400 where it is malformed
- */
-function decodePath(url: string): string {
-  const raw = url.split("?", 1)[0] as string;
-  try {
-    if (raw.startsWith("/") && raw.length <= MAX_PATH) {
-      const path = decodeURIComponent(raw);
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-      if (!/[\u0000-\u001f\u007f]/.test(path)) return path;
-    }
-  } catch {
-    // Not percent-encoded UTF-8: refused like the rest.
-  }
-  throw new HttpRefusal(400, `Expected a path of at most ${MAX_PATH} characters, got ${quoted(raw)}.`);
-}
-
-const STOPPING = new HttpRefusal(503, "The hub is stopping.", { "retry-after": "2" });
-
-/** Whether a page comes back, and needs no new place, is known when it has said hello. */
-const mayComeBack = ({ headers }: IncomingMessage): boolean => protocolsOf(headers["sec-websocket-protocol"]).includes(SUBPROTOCOL);
-
-const protocolsOf = (header = ""): readonly string[] => header.split(",").map((each) => each.trim());
-
-/** Before the upgrade it is HTTP that says it [OPEN-6]. */
-function asHttp({ kind, message }: Fault): HttpRefusal {
-  return kind === "unauthorized"
-    ? new HttpRefusal(401, message, { "www-authenticate": "Bearer" })
-    : new HttpRefusal(503, message, { "retry-after": "5" });
-}
-
-function writeHttp(socket: Socket, { status, message, headers }: HttpRefusal): void {
-  const body = `${message}\n`;
-  const all = {
-    connection: "close",
-    "content-type": "text/plain; charset=utf-8",
-    "content-length": String(Buffer.byteLength(body)),
-    ...headers,
-  };
-  const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join("")}\r\n${body}`);
-  socket.once("finish", () => socket.destroy());
 }

@@ -182,7 +182,7 @@ const ids: readonly Attack[] = [
 
 /** Pages of one who hoards: one more than there are ids for. */
 const HOARDERS = 11;
-/** Pages with all they may have, and then there are no more ids for anybody: `maxLocksInAll`, 100,000. */
+/** Pages with all they may have, and then there are no more ids for anybody: `maxLocksInAll`, as this hub has it. */
 const ROOM = 10;
 
 const hoarding: readonly Attack[] = [
@@ -229,6 +229,6 @@ const limited: readonly Attack[] = [
 
 export const LOCKS: readonly AttackGroup[] = [
   { name: "locks", hub: { args: ["--grace", "300", "--reload-grace", "300"] }, attacks: [...holders, ...ids] },
-  { name: "locks: hoarders", hub: { args: ["--grace", "0"] }, attacks: hoarding },
+  { name: "locks: hoarders", hub: { args: ["--max-locks-in-all", String(ROOM * MOST), "--grace", "0"] }, attacks: hoarding },
   { name: "locks: a limit for all", hub: { args: ["--max-locks-in-all", String(3 * MOST), "--grace", "0"] }, attacks: limited },
 ];

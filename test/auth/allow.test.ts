@@ -38,7 +38,7 @@ function errorOf(peer: LoopbackPeer, packet: object): { code: string; message: s
 
 /** Who may say this opcode, by trying; the code and sentence that the others get. */
 function ask(allow: Allow | undefined, opcode: string): { allowed: Who[]; codes: Set<string>; messages: string[] } {
-  const hub = new LoopbackHub({ apps: [app, jobs(resolveOptions({}))], access: { allow } });
+  const hub = new LoopbackHub({ apps: [app, jobs(resolveOptions({}))], access: { allow: allow === undefined ? [] : [allow] } });
   const codes = new Set<string>();
   const messages: string[] = [];
   const allowed = EVERYBODY.filter((who) => {
@@ -94,6 +94,53 @@ describe("[ALLOW-1] who may say an opcode", () => {
       assert.deepEqual([...found.codes].sort(), code.split(" ").filter(Boolean).sort());
     });
 
+  test("[ALLOW-2] a path's rules stand beside those of all paths; what it names itself has its own rule there", () => {
+    const everywhere: Allow = { broadcast: ["backend", "role:editor"], release: "backend" };
+    const ROWS: readonly [Allow, opcode: string, allowed: readonly Who[]][] = [
+      [{ setState: "role:reader" }, "broadcast", ["a page of Anna, an editor", ...BACKENDS]],
+      [{ setState: "role:reader" }, "setState", EVERYBODY.slice(1, 3)],
+      [{ setState: "role:reader" }, "release", BACKENDS],
+      [{ broadcast: "page" }, "broadcast", EVERYBODY.slice(0, 3)],
+      ["readonly", "broadcast", BACKENDS],
+      [{ "*": "readonly" }, "broadcast", BACKENDS],
+      [() => true, "broadcast", ["a page of Anna, an editor", ...BACKENDS]],
+    ];
+    for (const [own, opcode, allowed] of ROWS) {
+      const hub = new LoopbackHub({ apps: [app], access: { allow: [own, everywhere] } });
+      const may = EVERYBODY.filter((who) => !errorOf(hub.peer({ ...PEERS[who], hello: {} }), { opcode })?.code.startsWith("not-"));
+      assert.deepEqual(may, allowed, `${JSON.stringify(own)} ${opcode}`);
+    }
+  });
+
+  test("[WIN-2] behind a rule that takes its time nothing is started before it, and waiting for a page takes as long as the page likes", async () => {
+    const started: string[] = [];
+    const noting: App = { opcodes: { a: () => void started.push("a"), b: () => void started.push("b") } };
+    const turn = async (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    const hub = new LoopbackHub({
+      apps: [noting],
+      access: { allow: [{ a: async () => turn().then(() => true), feedback: async () => true }] },
+    });
+    const page = hub.peer({ hello: { window: 8 } });
+    page.say({ opcode: "a", ref: 1 });
+    page.say({ opcode: "b", ref: 2 });
+    await turn();
+    await turn();
+    assert.deepEqual(started, ["a", "b"]);
+    assert.deepEqual(
+      page.read().map(({ ref }) => ref),
+      [1, 2],
+    );
+    const other = hub.peer({ hello: {} });
+    page.say({ opcode: "feedback", uuid: other.uuid, wait: "page", message: 1 });
+    await turn();
+    hub.clock.advance(100_000);
+    assert.deepEqual(page.read(), []);
+    other.read();
+    other.say({ opcode: "seen", n: 1 });
+    await turn();
+    assert.equal(page.read().at(-1)?.status, "delivered");
+  });
+
   test("who is refused is told the rule, what was said, and as what it came", () => {
     const { messages } = ask({ setState: ["role:editor", "local"] }, "setState");
     assert.deepEqual(messages, [
@@ -109,12 +156,14 @@ describe("[ALLOW-1] who may say an opcode", () => {
     const hub = new LoopbackHub({
       apps: [app],
       access: {
-        allow: {
-          setState: async (_packet, { kind }) => kind === "backend",
-          getState: () => {
-            throw new Error("no database");
+        allow: [
+          {
+            setState: async (_packet, { kind }) => kind === "backend",
+            getState: () => {
+              throw new Error("no database");
+            },
           },
-        },
+        ],
       },
     });
     const results: unknown[] = [];
@@ -131,7 +180,7 @@ describe("[ALLOW-1] who may say an opcode", () => {
   test("what is refused never reaches the app, and quit and cancel are answered as ever", () => {
     let reached = 0;
     const counting: App = { opcodes: { setState: () => reached++, cancel: () => reached++ } };
-    const hub = new LoopbackHub({ apps: [counting], access: { allow: { "*": "nobody" } } });
+    const hub = new LoopbackHub({ apps: [counting], access: { allow: [{ "*": "nobody" }] } });
     const page = hub.peer({ hello: {} });
     assert.equal(errorOf(page, { opcode: "setState" })?.code, "not-allowed");
     assert.deepEqual(page.ask({ opcode: "cancel" })[0]?.status, "refused");

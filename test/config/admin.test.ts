@@ -82,7 +82,7 @@ describe("the admin listener", () => {
     const { limit, ...peers } = status.peers;
     assert.deepEqual(peers, { pages: 1, backends: 0, away: 0 });
     assert.ok(limit > 0 && limit <= 20_000, "as many as there are files for");
-    assert.deepEqual(status.apps.locks, { pages: 1, held: 2, listed_or_locked: 2, limit: 100_000 });
+    assert.deepEqual(status.apps.locks, { pages: 1, held: 2, listed_or_locked: 2, limit: 1_000_000 });
     assert.equal(status.apps.state.keys, 1);
     assert.deepEqual(status.counts.messages_refused, { "unknown-opcode": 1 });
     assert.equal(status.answered, 3);

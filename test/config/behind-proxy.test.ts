@@ -353,12 +353,12 @@ describe("PROXY headers in front of TLS", { skip: opensslMissing() }, () => {
     connectTls({ socket: raw, ca: authority.cert, servername: "localhost" }).on("error", () => {});
     const [accepted] = (await once(server, "secureConnection")) as [Socket];
     accepted.on("error", () => {});
-    const { remoteAddress, remotePort } = accepted;
-    assert.equal(behindProxy.addressOf({ remoteAddress, remotePort }), "1.2.3.4");
+    const { remoteAddress, remotePort, localAddress } = accepted;
+    assert.equal(behindProxy.addressOf({ remoteAddress, remotePort, localAddress }), "1.2.3.4");
     raw.destroy();
     await once(accepted, "close");
     await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(behindProxy.addressOf({ remoteAddress, remotePort }), "127.0.0.1");
+    assert.equal(behindProxy.addressOf({ remoteAddress, remotePort, localAddress }), "127.0.0.1");
   });
 });
 
