@@ -2,8 +2,8 @@ import { signCookie } from "../server/main.js";
 
 /** What signs the cookies: it protects nothing between two processes that trust each other. */
 export const SECRET = "0123456789abcdef0123456789abcdef";
-/** Pages of one user: half of what one may have. */
-const PAGES = 50;
+/** Pages of one user: the windows of one who has many. */
+const PAGES = 10;
 
 let pages = 0;
 let cookie = "";

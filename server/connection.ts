@@ -261,7 +261,7 @@ export class Connection implements Speaker, Flushable, Expiring {
   #follow(identity: Identity | undefined): void {
     this.#identity = identity;
     if (identity?.expires === undefined && this.#expiry === undefined) return;
-    this.#expiry ??= new Expiry(this.host.clock, this.host.calendar, this.host.limits.expiryWarning, this);
+    this.#expiry ??= new Expiry(this.host.calendar, this);
     this.#expiry.follow(identity);
   }
 

@@ -53,7 +53,7 @@ export class Hub implements Host, Member {
   readonly counters = new Counters();
   /** Knows who somebody is, or whom to ask. */
   readonly gate: Gate;
-  readonly calendar = new Calendar();
+  readonly calendar: Calendar;
   /** Pages by user. */
   readonly #users: Tally;
   /** `starting`, `ready` or `stopping`. */
@@ -81,6 +81,7 @@ export class Hub implements Host, Member {
     this.flusher = new Flusher(clock);
     this.budget = new Budget(limits.maxBuffered);
     this.gate = new Gate({ clock, log, counters: this.counters, authTimeout: limits.authTimeout });
+    this.calendar = new Calendar(clock, limits.expiryWarning);
     this.#users = new Tally(limits.maxPerUser);
     this.#startedAt = clock.now();
   }
@@ -418,7 +419,7 @@ export class Hub implements Host, Member {
   #tick(): void {
     const now = this.clock.now();
     this.#renew();
-    this.calendar.tick(this.clock.time());
+    this.calendar.tick();
     for (const peer of this.#watched) if (!peer.tick(now)) this.#watched.delete(peer);
   }
 

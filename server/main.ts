@@ -144,9 +144,18 @@ function mountAll(hub: Hub, options: Options): void {
   const theirs = new Set(mounts.flatMap(({ authenticators }) => authenticators.map(({ app }) => app).filter((app) => app !== undefined)));
   const builtIn: App[] = [...theirs, jobs(options), locks(options), state(options), standard()];
   for (const { pattern, apps, ...access } of mounts) hub.mount(pattern, [...apps, ...builtIn], access);
+  sayWhatIsOpen(hub, resources);
   checkNamed("`allow`", options.allow, [...hub.resources.all()]);
   for (const [pattern, { allow }] of resources)
     if (allow) checkNamed(`\`allow\` of ${quoted(pattern)}`, allow, [hub.resources.get(pattern) as Resource]);
+}
+
+/** State, locks and UUIDs are shared by all paths: one that was forgotten lets everybody at what the others guard. */
+function sayWhatIsOpen({ log, resources }: Hub, given: ReadonlyMap<string, ResourceSettings>): void {
+  const forgotten = [...resources.all()].filter(
+    ({ pattern, authenticators }) => authenticators.length === 0 && given.get(pattern)?.authenticate === undefined,
+  );
+  if (resources.asksPages && forgotten.length > 0) log.warn("auth.open", { paths: forgotten.map(({ pattern }) => pattern).join(" ") });
 }
 
 /** A rule for an opcode that there is not would leave open what it was to close. @throws OptionError */

@@ -17,7 +17,7 @@ What the command reads and writes stays as it is.
   --uuid UUID           the page
   --job NAME            one of several jobs of the page [job]
   --title TITLE         what the page shows [the name of the command]
-  --hub URL             tcp://HOST:PORT or unix:PATH [SIGNALBOX_HUB, or ${DEFAULT_HUB}]
+  --hub URL             tcp://HOST:PORT, tls://HOST:PORT or unix:PATH [SIGNALBOX_HUB, or ${DEFAULT_HUB}]
   --pattern REGEX       how far it is, in a line of its output: one group, the percentage, or two, how much is done and how
                         much there is [the last NN% of a line, or N/M]
   --kill-after SECONDS  from SIGTERM to SIGKILL, for it and all that it has started, when the page stops it [5]

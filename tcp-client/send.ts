@@ -10,7 +10,7 @@ signalbox send [--hub URL] locks SPACE | check SPACE ID FENCE | break SPACE ID
 
 TEXT may be several words; \`-\` sends each line of standard input. A text with the word --hub in it stands behind \`--\`.
 VALUE is JSON if it parses, else text; without one the key's value is printed. PATTERN is a key, or a prefix that ends in *.
-URL is tcp://HOST:PORT or unix:PATH; default: SIGNALBOX_HUB, or ${DEFAULT_HUB}.
+URL is tcp://HOST:PORT, tls://HOST:PORT or unix:PATH; default: SIGNALBOX_HUB, or ${DEFAULT_HUB}.
 The key of a hub on another host: SIGNALBOX_APPLICATION_KEY (ID:SECRET), or SIGNALBOX_BACKEND_KEY.
 
 Prints what became of it. Exit code: 0 done, sent, or held for a page that is reloading · 1 no connection · 2 wrong usage ·

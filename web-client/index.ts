@@ -21,6 +21,7 @@ export interface PageOptions extends ClientOptions {
 export type WebSocketConstructor = new (url: string, protocols: string) => WebSocketLike;
 
 interface WebSocketLike {
+  readonly readyState: number;
   onopen: ((event: never) => void) | null;
   onmessage: ((event: never) => void) | null;
   onclose: ((event: never) => void) | null;
@@ -63,11 +64,14 @@ function parseUrl(text: string): URL | undefined {
   }
 }
 
+const OPEN = 1;
+
 function openWebSocket(socket: WebSocketLike, events: WireEvents): Wire {
   socket.onopen = () => events.open();
   socket.onmessage = ({ data }: { data: string }) => events.text(data);
   socket.onclose = ({ code, reason }: { code: number; reason: string }) => events.closed(code, reason);
   // What went wrong follows as a close; the event itself says nothing.
   socket.onerror = () => {};
-  return { send: (text) => socket.send(text), close: (code = 1000) => socket.close(code) };
+  // On one that is closing a browser complains, and drops it.
+  return { send: (text) => void (socket.readyState === OPEN && socket.send(text)), close: (code = 1000) => socket.close(code) };
 }

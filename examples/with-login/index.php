@@ -16,10 +16,12 @@ header("Content-Security-Policy: frame-ancestors 'none'");
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>A page that the hub knows</title>
+<link rel="icon" href="data:,">
 <style>
   :root { color-scheme: light dark; }
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }
   form, p { margin: 1rem 0; }
+  form { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; }
   input, button { font: inherit; padding: 0.3rem 0.6rem; }
 </style>
 <h1>A page that the hub knows</h1>
@@ -30,22 +32,31 @@ header("Content-Security-Policy: frame-ancestors 'none'");
   <button>Log in</button>
 </form>
 <?php } else { ?>
-<p>The hub says: <strong id="hub" role="status">connecting …</strong></p>
+<p>The hub says: <strong id="hub" role="status">connecting …</strong> <a id="again" href="/" hidden>Load the page again</a></p>
 <p><button id="tell" disabled>Tell all pages</button> <span id="told" role="status"></span></p>
 <form method="post"><button>Log out</button></form>
 <script type="module">
-  const [hubText, tell, told] = ["hub", "tell", "told"].map((id) => document.getElementById(id));
+  const [hubText, again, tell, told] = ["hub", "again", "tell", "told"].map((id) => document.getElementById(id));
 
   try {
     const { connect } = await import("http://127.0.0.1:8096/signalbox.js");
     const hub = await connect("ws://127.0.0.1:8096/web", { connectTimeout: 5_000 });
-    const { name, roles } = hub.ready.user;
-    hubText.textContent = `you are ${name}${roles.length > 0 ? `, ${roles.join(", ")}` : ""}.`;
+    const { name } = hub.ready.user;
+    const greet = () => {
+      const { name, roles } = hub.ready.user;
+      hubText.textContent = `you are ${name}${roles.length > 0 ? `, ${roles.join(", ")}` : ""}.`;
+      tell.disabled = false;
+    };
+    hub.addEventListener("ready", greet);
+    greet();
 
     hub.addEventListener("broadcast", ({ packet }) => { told.textContent = packet.message; });
-    hub.addEventListener("close", ({ code }) => { hubText.textContent = code === 4401 ? "log in again." : "the connection is gone; trying again …"; });
+    hub.addEventListener("close", ({ code }) => {
+      tell.disabled = true;
+      hubText.textContent = code === 4401 ? "log in again." : "the connection is gone; trying again …";
+      again.hidden = code !== 4401;
+    });
 
-    tell.disabled = false;
     tell.onclick = async () => {
       try {
         const { n } = await hub.broadcast(`${name} says hello.`);
@@ -56,6 +67,7 @@ header("Content-Security-Policy: frame-ancestors 'none'");
     };
   } catch (error) {
     hubText.textContent = `nothing: ${error.message}`;
+    again.hidden = false;
   }
 </script>
 <?php } ?>

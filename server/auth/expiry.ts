@@ -25,6 +25,12 @@ const LOG_IN = "The login has expired: log in again.";
 export class Calendar {
   readonly #far = new Set<Expiry>();
 
+  /** @param warning ms before the end at which a peer is warned, where the hub cannot ask itself */
+  constructor(
+    readonly clock: Clock,
+    readonly warning: number,
+  ) {}
+
   add(expiry: Expiry): void {
     this.#far.add(expiry);
   }
@@ -33,8 +39,8 @@ export class Calendar {
     this.#far.delete(expiry);
   }
 
-  /** @param now ms since 1970 */
-  tick(now: number): void {
+  tick(): void {
+    const now = this.clock.time();
     for (const expiry of this.#far) {
       if (expiry.at - now > NEAR) continue;
       this.#far.delete(expiry);
@@ -54,11 +60,8 @@ export class Expiry {
   #cancel: (() => void) | undefined;
   #stopped = false;
 
-  /** @param warning ms before the end at which its peer is warned, where the hub cannot ask itself */
   constructor(
-    private readonly clock: Clock,
     private readonly calendar: Calendar,
-    private readonly warning: number,
     private readonly peer: Expiring,
   ) {}
 
@@ -71,9 +74,9 @@ export class Expiry {
     if (same) return;
     this.#letBe();
     if (identity?.expires === undefined || this.#stopped) return;
-    const left = identity.expires - this.clock.time();
+    const left = identity.expires - this.#now;
     // A part of what is short is enough: who is known for ten seconds must not be warned at once.
-    const before = identity.renew ? Math.min(RENEW_BEFORE, left / 4) : Math.min(this.warning, left / 2);
+    const before = identity.renew ? Math.min(RENEW_BEFORE, left / 4) : Math.min(this.calendar.warning, left / 2);
     this.#wait("ask", identity.expires - before);
   }
 
@@ -82,9 +85,14 @@ export class Expiry {
     this.#letBe();
   }
 
+  /** ms since 1970. */
+  get #now(): number {
+    return this.calendar.clock.time();
+  }
+
   /** It will be time soon. */
   near(): void {
-    this.#cancel = this.clock.after(Math.max(0, this.at - this.clock.time()), () => {
+    this.#cancel = this.calendar.clock.after(Math.max(0, this.at - this.#now), () => {
       if (this.#then === "ask") this.#due(this.#identity as Identity);
       else this.peer.expire(this.#unknown ?? new Fault("unauthorized", LOG_IN));
     });
@@ -94,7 +102,7 @@ export class Expiry {
     this.#letBe();
     this.#then = then;
     this.at = at;
-    if (at - this.clock.time() > NEAR) this.calendar.add(this);
+    if (at - this.#now > NEAR) this.calendar.add(this);
     else this.near();
   }
 
@@ -108,7 +116,7 @@ export class Expiry {
     const expires = identity.expires as number;
     this.#wait("end", expires);
     if (identity.renew) void this.#ask(identity, identity.renew);
-    else this.peer.warn(Math.max(0, Math.round(expires - this.clock.time())));
+    else this.peer.warn(Math.max(0, Math.round(expires - this.#now)));
   }
 
   async #ask(identity: Identity, renew: NonNullable<Identity["renew"]>): Promise<void> {
@@ -128,7 +136,7 @@ export class Expiry {
   /** It is believed for as long as it is valid, and not longer. */
   #askAgain(expires: number, unknown: Fault): void {
     this.#unknown = unknown;
-    const next = this.clock.time() + ASK_AGAIN;
+    const next = this.#now + ASK_AGAIN;
     if (next < expires) this.#wait("ask", next);
   }
 }

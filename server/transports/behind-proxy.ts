@@ -20,7 +20,7 @@ interface Host {
 }
 
 /** The ends of a connection as they are known of its socket, and of one with TLS around it. */
-type Ends = Pick<Socket, "remoteAddress" | "remotePort" | "localAddress">;
+type Ends = Pick<Socket, "remoteAddress" | "remotePort"> & { readonly localAddress?: string | undefined };
 
 /**
  * One listener's connections that a trusted proxy passes on: takes the PROXY header off each before anybody else reads it, and knows where it really

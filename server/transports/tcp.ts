@@ -64,7 +64,7 @@ const lineEncoding: Encoding = {
 /** The original's backends take one read for one answer, and a line end for part of it. */
 const rawEncoding: Encoding = { name: "raw", encode: (text) => Buffer.from(text), decode: String };
 
-/** Backends over TCP, TLS and unix sockets: the only file that knows `net`. */
+/** Backends over TCP, TLS and unix sockets. */
 export class TcpTransport {
   readonly #server: Server;
   readonly #peers = new Set<TcpPeer>();

@@ -11,6 +11,7 @@ import {
   applicationKey,
   type Credentials,
   forwardAuth,
+  type HubSettings,
   type Identity,
   jwt,
   signCookie,
@@ -337,3 +338,17 @@ function leaks(hubs: readonly TestHub[], { cookie: jar = "", protocols = [], tok
   ];
   return secrets.find((each) => each !== "" && lines.includes(each));
 }
+
+describe("paths where nobody is asked, beside others where pages are", () => {
+  const orders = { opcodes: { order: () => 1 } };
+  const CASES: readonly [what: string, settings: HubSettings, paths: string | undefined][] = [
+    ["forgotten ones are named in the log", { resources: { "/orders": { apps: orders, authenticate: [session] } } }, "/ /web /php"],
+    ["one that is meant is not", { authenticate: [session], resources: { "/public": { authenticate: [] } } }, undefined],
+    ["without any login there is nothing to be said", { resources: { "/orders": orders } }, undefined],
+  ];
+  for (const [what, settings, paths] of CASES)
+    test(what, async (t) => {
+      const hub = await startHub(t, settings);
+      assert.equal(hub.log.of("auth.open")[0]?.paths, paths);
+    });
+});
