@@ -282,7 +282,7 @@ export class Connection implements Speaker, Flushable, Expiring {
     const before = this.#identity;
     return whenKnown(this.host.identify(this, token), (identity) => {
       if (this.#identity !== before) throw new Refusal("unauthorized", "A newer login has taken its place.");
-      if (identity.user?.id !== this.user?.id) throw new Refusal("unauthorized", "The token is another user's: connect anew.");
+      if (identity.user.id !== this.user?.id) throw new Refusal("unauthorized", "The token is another user's: connect anew.");
       this.renewed(identity);
       return done(identity.expires === undefined ? undefined : { expires: identity.expires });
     });

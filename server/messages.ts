@@ -25,7 +25,7 @@ import { Frame } from "./frame.js";
 import type { Limits } from "./options.js";
 import type { Output } from "./output.js";
 import { waitsForPage } from "./receipt.js";
-import type { Resource } from "./resource.js";
+import type { Resource, Route } from "./resource.js";
 import { Strikes } from "./strikes.js";
 import { type Message, PATIENT, UnderWay } from "./under-way.js";
 
@@ -223,12 +223,16 @@ export class Messages {
     if (packet.opcode === "hello") throw new Refusal("late-hello", "`hello` is the first packet of a connection, or none.");
     let value: unknown;
     try {
-      const passed = this.speaker.resource.permit(packet, this.speaker);
-      if (passed instanceof Promise) {
-        this.#whenPermitted(passed, packet, asked);
-        return;
+      if (packet.opcode === "token") value = this.#refresh(packet);
+      else {
+        const route = this.speaker.resource.route(packet.opcode);
+        const passed = route.permit?.(packet, this.speaker);
+        if (passed instanceof Promise) {
+          this.#whenPermitted(passed, route, packet, asked);
+          return;
+        }
+        value = route.handle(packet, this.speaker);
       }
-      value = this.#handled(packet);
     } catch (error) {
       if (error instanceof Refusal) throw error;
       this.#answer(this.#failure(packet.opcode, error), asked);
@@ -238,18 +242,14 @@ export class Messages {
     else this.#answer(answerOf(value), asked);
   }
 
-  #handled(packet: Packet): unknown {
-    return packet.opcode === "token" ? this.#refresh(packet) : this.speaker.resource.handle(packet, this.speaker);
-  }
-
   /** Nothing that came later is started before it is known whether this may be: handlers start in the order of arrival [WIN-2]. */
-  #whenPermitted(passed: Promise<void>, packet: Packet, asked: Asked): void {
+  #whenPermitted(passed: Promise<void>, route: Route, packet: Packet, asked: Asked): void {
     const message = this.#addUnderWay(asked);
     this.permitting = true;
     const go = (): void => {
       // It was given up [NEXT-7].
       if (message.answer !== undefined) return;
-      const value = this.#handled(packet);
+      const value = route.handle(packet, this.speaker);
       if (isThenable(value)) this.#settleWith(message, value);
       else this.#settle(message, answerOf(value));
     };
@@ -320,8 +320,8 @@ export class Messages {
   }
 
   #creditFreeByApp(packet: Packet): void {
-    const { resource } = this.speaker;
-    const value = whenKnown(resource.permit(packet, this.speaker), () => resource.handle(packet, this.speaker));
+    const route = this.speaker.resource.route(packet.opcode);
+    const value = whenKnown(route.permit?.(packet, this.speaker), () => route.handle(packet, this.speaker));
     if (isThenable(value)) value.then(undefined, (error) => this.#refuseCreditFree(packet.opcode, error));
   }
 

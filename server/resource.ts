@@ -1,15 +1,23 @@
-import { Fault, type MaybePromise, type Packet, quoted, RESERVED, Refusal } from "../protocol/index.js";
+import { Fault, type Packet, quoted, RESERVED, Refusal } from "../protocol/index.js";
 import type { App, Handler, Peer } from "./app.js";
 import type { AppHost } from "./app-host.js";
 import { type Allow, checkAllow, type Permit, permitOf } from "./auth/allow.js";
 import type { Authenticator } from "./auth/authenticator.js";
 import type { WordTable } from "./dialect.js";
 
-interface Route {
-  readonly host: AppHost;
-  readonly handler: Handler;
-  /** What a message has to pass; `undefined`: everybody may say it. */
-  readonly permit: Permit | undefined;
+/** What one opcode is on a resource: found once for each message. */
+export class Route {
+  constructor(
+    readonly host: AppHost,
+    private readonly handler: Handler,
+    /** What a message has to pass; `undefined`: everybody may say it. */
+    readonly permit: Permit | undefined,
+  ) {}
+
+  /** @returns what the handler returns. Throws what it throws */
+  handle(packet: Packet, peer: Peer): unknown {
+    return this.host.handle(this.handler, packet, peer);
+  }
 }
 
 /** Who may come in on a resource, and who may say what there. */
@@ -40,28 +48,18 @@ export class Resource {
     for (const host of hosts) {
       for (const [opcode, handler] of Object.entries(host.app.opcodes)) {
         if (this.#routes.has(opcode)) continue;
-        this.#routes.set(opcode, { host, handler, permit: permitOf(pattern, opcode, host.app, allow) });
+        this.#routes.set(opcode, new Route(host, handler, permitOf(pattern, opcode, host.app, allow)));
       }
       for (const [word, build] of Object.entries(host.app.words ?? {})) if (!words.has(word)) words.set(word, build);
     }
     this.words = words;
   }
 
-  /**
-   * @returns what the handler returns
-   * @throws Refusal `unknown-opcode` [STD-8], and what the handler throws
-   */
-  handle(packet: Packet, peer: Peer): unknown {
-    const route = this.#routes.get(packet.opcode);
-    if (route === undefined) {
-      throw new Refusal("unknown-opcode", `No app on ${quoted(this.pattern)} handles ${quoted(packet.opcode)}.`);
-    }
-    return route.host.handle(route.handler, packet, peer);
-  }
-
-  /** May it say that? @throws Refusal (or rejects) `not-allowed` and the like [ALLOW-1], and what a rule of the application's own throws */
-  permit(packet: Packet, peer: Peer): MaybePromise<void> {
-    return this.#routes.get(packet.opcode)?.permit?.(packet, peer);
+  /** @throws Refusal `unknown-opcode` [STD-8] */
+  route(opcode: string): Route {
+    const route = this.#routes.get(opcode);
+    if (route) return route;
+    throw new Refusal("unknown-opcode", `No app on ${quoted(this.pattern)} handles ${quoted(opcode)}.`);
   }
 
   /** All that its apps declare. */
