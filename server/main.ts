@@ -182,7 +182,7 @@ function settingsOf(pattern: string, given: ResourceOption): ResourceSettings {
   return given;
 }
 
-/** The same value for the same function: it is asked once, wherever it stands. */
+/** @throws OptionError where it is one of ours that has not been called */
 function authenticatorOf(option: AuthenticateOption): Authenticator {
   if (FACTORIES.has(option))
     throw new OptionError(

@@ -7,6 +7,7 @@ import {
   DONE,
   done,
   Fault,
+  isThenable,
   type MaybePromise,
   NEXT_DONE,
   type Packet,
@@ -386,8 +387,4 @@ export class Messages {
 
 function answerOf(value: unknown): Answer {
   return value instanceof Answer ? value : done(value);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }

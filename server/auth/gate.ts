@@ -1,4 +1,4 @@
-import { Fault, type MaybePromise, quoted, Refusal, whenKnown } from "../../protocol/index.js";
+import { Fault, isThenable, type MaybePromise, quoted, Refusal, whenKnown } from "../../protocol/index.js";
 import type { Log } from "../app.js";
 import type { Clock } from "../clock.js";
 import type { Counters } from "../counters.js";
@@ -81,7 +81,6 @@ export class Gate {
     try {
       const found = authenticator.authenticate(credentials);
       if (!isThenable(found)) return this.#checked(found);
-      // What a database's library returns is often no Promise, but can be awaited.
       return this.#inTime(Promise.resolve(found))
         .then((identity) => this.#checked(identity))
         .catch((error) => this.#failed(authenticator, error, obstacles));
@@ -115,9 +114,6 @@ export class Gate {
     return undefined;
   }
 }
-
-const isThenable = (value: unknown): value is PromiseLike<Identity | undefined> =>
-  typeof (value as { then?: unknown } | undefined)?.then === "function";
 
 function refuse(error: unknown): never {
   if (!(error instanceof Fault)) throw error;
