@@ -1,13 +1,16 @@
 import { MAX_NAME, NOT_FORWARDED, type Packet, quoted, Refusal, splitUuid, type Tags, type Target, tagsOf } from "../protocol/index.js";
-import type { App } from "../server/app.js";
+import type { App, FeedbackOptions, MessageKind } from "../server/app.js";
 
 /** What every resource can do: report to a page, tell all pages, echo (PROTOCOL.md, chapter 7). `quit` is the dialog's own. */
 export function standard(): App {
   return {
     name: "standard",
     opcodes: {
-      feedback: (packet, peer, hub) =>
-        hub.feedback(targetOf(packet), forwarded(packet, peer.uuid), { ...kindOf(packet), wait: waits(packet) }),
+      feedback(packet, peer, hub) {
+        const options: FeedbackOptions = kindOf(packet);
+        if (waits(packet)) options.wait = true;
+        return hub.feedback(targetOf(packet), forwarded(packet, peer.uuid), options);
+      },
       broadcast: (packet, peer, hub) => hub.broadcast(forwarded(packet), { ...narrowing(packet), ...kindOf(packet), except: peer }),
       echo(packet, peer) {
         const { ref: _, ...echo } = packet;
@@ -52,14 +55,17 @@ function targetOf(packet: Packet): Target {
 }
 
 /** Event, state or volatile (chapter 14). */
-function kindOf(packet: Packet): { key?: string; volatile?: boolean } {
+function kindOf(packet: Packet): MessageKind {
+  const kind: MessageKind = {};
   const key = textOf(packet, "key");
   const { volatile } = packet;
   if (key !== undefined && key.length > MAX_NAME)
     throw new Refusal("bad-message", `Expected \`key\` to have at most ${MAX_NAME} characters.`);
   if (volatile !== undefined && typeof volatile !== "boolean")
     throw new Refusal("bad-message", `Expected \`volatile\` to be true or false, got ${quoted(volatile)}.`);
-  return { ...(key === undefined ? undefined : { key }), ...(volatile ? { volatile } : undefined) };
+  if (key !== undefined) kind.key = key;
+  if (volatile) kind.volatile = true;
+  return kind;
 }
 
 /** Is the answer to come when the page's own code has it [KIND-4]? */

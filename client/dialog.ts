@@ -287,7 +287,7 @@ const NO_HUB = "What answers there is no hub.";
 
 function packetOf(text: string): Packet | undefined {
   try {
-    return parsePacket(text, Number.POSITIVE_INFINITY);
+    return parsePacket(text);
   } catch {
     return undefined;
   }

@@ -1,8 +1,11 @@
 import { Queue } from "../protocol/index.js";
 
-/** Packets are reported as seen at the latest after so many characters or ms: 64 KiB, of up to three bytes each [RES-8]. */
+/**
+ * Packets are reported as seen at the latest after so many characters or ms: 64 KiB, of up to three bytes each, or the hub's own interval [RES-8].
+ * It only frees what the hub keeps, nobody waits for it, and each costs the hub nearly as much as a delivery.
+ */
 const AFTER_CHARACTERS = 65_536 / 3;
-const AFTER_MS = 1_000;
+const AFTER_MS = 20_000;
 
 /** Calls back once, after so many ms; the returned function cancels. */
 export type After = (ms: number, callback: () => void) => () => void;

@@ -6,13 +6,21 @@ const CHARACTERS_A_LEVEL = 2;
 const MAX_REF = 128;
 
 /**
- * One message as a packet.
+ * One message of a peer as a packet.
  * @throws Refusal `bad-json`, `too-deep` or `bad-message`; never a piece of the text in it [PKT-5]
  */
-export function parsePacket(text: string, maxDepth: number): Packet {
+export function parseMessage(text: string, maxDepth: number): Packet {
   if (text.length > maxDepth * CHARACTERS_A_LEVEL && depthOf(text, maxDepth) > maxDepth) {
     throw new Refusal("too-deep", `Expected JSON of at most \`maxDepth\` ${maxDepth} levels, got more.`);
   }
+  return parsePacket(text);
+}
+
+/**
+ * The same of somebody who may nest as deep as he likes: a client trusts its hub.
+ * @throws Refusal `bad-json` or `bad-message`
+ */
+export function parsePacket(text: string): Packet {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new Refusal("bad-message", `Expected a JSON object with an \`opcode\`, got ${kindOf(value)}.`);

@@ -1,6 +1,9 @@
+const NONE: never[] = [];
+
 /** First in, first out, in constant time a step; `Array.shift` copies the rest each time. */
 export class Queue<T> {
-  #items: (T | undefined)[] = [];
+  /** One array for all that are empty: every peer has several queues, and nearly all of them are, nearly always. */
+  #items: (T | undefined)[] = NONE;
   #head = 0;
 
   get length(): number {
@@ -8,6 +11,7 @@ export class Queue<T> {
   }
 
   push(item: T): void {
+    if (this.#items === NONE) this.#items = [];
     this.#items.push(item);
   }
 
@@ -22,7 +26,7 @@ export class Queue<T> {
     this.#items[this.#head++] = undefined;
     if (this.#head === this.#items.length) this.clear();
     else if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
+      this.#items.splice(0, this.#head);
       this.#head = 0;
     }
     return item;
@@ -33,7 +37,7 @@ export class Queue<T> {
   }
 
   clear(): void {
-    this.#items = [];
+    this.#items = NONE;
     this.#head = 0;
   }
 }

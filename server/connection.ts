@@ -30,7 +30,7 @@ import { Questions } from "./questions.js";
 import type { Resource } from "./resource.js";
 import type { FreshReason } from "./sessions.js";
 import type { Sink } from "./sink.js";
-import { Throttle } from "./throttle.js";
+import { Throttle, type Throttled } from "./throttle.js";
 
 /** What the hub does for a connection. */
 export interface Host extends MessageHost {
@@ -100,6 +100,14 @@ interface Waiting {
   readonly bytes: number;
 }
 
+/** Why a peer ends, with which close code, and with what sentence if it is to know why. */
+interface Ending {
+  readonly why: string;
+  readonly kind: CloseName;
+  readonly sentence?: string;
+}
+
+const LOST: Ending = { why: "lost", kind: "lost" };
 const ASK_TIMEOUT = 30_000;
 /** Of several warnings only the newest is of any use. */
 const EXPIRING: Kind = { key: "expiring" };
@@ -120,7 +128,7 @@ function beginOfOpenBuffer(texts: readonly Waiting[], open: boolean): number | u
 let lastId = 0;
 
 /** The life of one peer: opening, the window, ending, resuming (chapters 3, 5, 10 and 14 of PROTOCOL.md), over one wire after another. */
-export class Connection implements Speaker, Flushable, Expiring {
+export class Connection implements Speaker, Flushable, Expiring, Throttled {
   readonly id = ++lastId;
   readonly uuid: string;
   readonly kind: "page" | "backend";
@@ -148,15 +156,15 @@ export class Connection implements Speaker, Flushable, Expiring {
   /** The texts that have arrived so far end inside a buffer, so that a `seen` would be a piece [CHUNK-2]. */
   #arrivesInBuffer = false;
   #cancelGrace: (() => void) | undefined;
-  /** Why it ends, and how: decided once. */
-  #ending: { why: string; kind: CloseName; sentence?: string } = { why: "lost", kind: "lost" };
+  /** Decided once. */
+  #ending: Ending = LOST;
   /** An end that came while it was becoming reachable. */
   #earlyEnd: (() => void) | undefined;
   #reading = true;
   /** Not started yet: beyond the window, or here before `ready`. */
   readonly #inbox = new Queue<Waiting>();
   /** Apps that wait until it takes what it is sent. */
-  readonly #onWritable: (() => void)[] = [];
+  #onWritable: (() => void)[] | undefined;
   #writableDue = false;
   readonly #messages: Messages;
   readonly #output: Output;
@@ -180,7 +188,7 @@ export class Connection implements Speaker, Flushable, Expiring {
     this.#output = new Output(this, sink, host.flusher, host.limits, host.budget);
     this.#messages = new Messages(this, host, this.#output);
     // Backends of this host are the application's own, and as fast as it needs them.
-    if (this.kind === "page" || !this.local) this.#throttle = new Throttle(host.clock, host.limits, () => this.#pump());
+    if (this.kind === "page" || !this.local) this.#throttle = new Throttle(host.clock, host.limits, this);
   }
 
   get user(): User | undefined {
@@ -485,6 +493,10 @@ export class Connection implements Speaker, Flushable, Expiring {
     if (this.#state !== "closed") this.#pump();
   }
 
+  goOn(): void {
+    this.#pump();
+  }
+
   #mayStart(): boolean {
     if (this.#state === "opening" || this.#state === "closed") return false;
     return (
@@ -566,18 +578,21 @@ export class Connection implements Speaker, Flushable, Expiring {
 
   onceWritable(callback: () => void): void {
     if (this.#state === "closed") return;
+    this.#onWritable ??= [];
     this.#onWritable.push(callback);
     this.#tellWritable();
   }
 
   /** In a turn of its own, so that what it is sent then does not get into a write that is being made up. */
   #tellWritable(): void {
-    if (this.#onWritable.length === 0 || this.#writableDue || !this.writable) return;
+    if (this.#onWritable === undefined || this.#writableDue || !this.writable) return;
     this.#writableDue = true;
     this.host.clock.turn(() => {
       this.#writableDue = false;
       if (!this.writable) return;
-      for (const callback of this.#onWritable.splice(0)) this.#guarded(callback);
+      const callbacks = this.#onWritable ?? [];
+      this.#onWritable = undefined;
+      for (const callback of callbacks) this.#guarded(callback);
     });
   }
 
@@ -703,7 +718,7 @@ export class Connection implements Speaker, Flushable, Expiring {
     this.#messages.dropBuffer();
     this.#clearInbox();
     this.#questions?.abandon();
-    this.#onWritable.length = 0;
+    this.#onWritable = undefined;
     this.#throttle?.stop();
     this.#expiry?.stop();
     this.host.closed(this, why);

@@ -5,7 +5,7 @@ import {
   formatNext,
   formatWords,
   type Packet,
-  parsePacket,
+  parseMessage,
   quoted,
   type Ref,
   Refusal,
@@ -39,7 +39,7 @@ export interface Dialect {
 }
 
 const packets = {
-  parse: (text: string, _words: WordTable, maxDepth: number): Spoken => ({ packet: parsePacket(text, maxDepth), plain: false }),
+  parse: (text: string, _words: WordTable, maxDepth: number): Spoken => ({ packet: parseMessage(text, maxDepth), plain: false }),
   answer: (answer: Answer, ref: Ref | undefined): string => formatNext(answer, ref),
   close: (fault: Fault): string => JSON.stringify({ opcode: "close", error: fault.message, code: fault.code }),
 };
@@ -56,7 +56,7 @@ export const wordsDialect: Dialect = {
   greeted: false,
   quitAnswered: true,
   parse(text, words, maxDepth) {
-    if (text.startsWith("{")) return { packet: parsePacket(text, maxDepth), plain: false };
+    if (text.startsWith("{")) return { packet: parseMessage(text, maxDepth), plain: false };
     return { packet: parseWords(text, words), plain: true };
   },
   answer: (answer, ref, plain) => (plain ? formatWords(answer) : formatNext(answer, ref)),

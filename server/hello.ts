@@ -1,4 +1,4 @@
-import { Fault, MAX_NAME, type Packet, parsePacket, quoted, Refusal, type Tags, tagsOf } from "../protocol/index.js";
+import { Fault, MAX_NAME, type Packet, parseMessage, quoted, Refusal, type Tags, tagsOf } from "../protocol/index.js";
 
 /** What a client said of itself (chapter 3), checked. */
 export interface HelloFields {
@@ -24,7 +24,7 @@ export const NO_TAGS: Tags = Object.freeze({});
 /** @throws Fault `protocol` where it is no `hello`, or a field has the wrong type [OPEN-3] */
 export function parseHello(text: string, maxDepth: number): HelloFields {
   return asFault(() => {
-    const packet = parsePacket(text, maxDepth);
+    const packet = parseMessage(text, maxDepth);
     if (packet.opcode !== "hello") throw new Refusal("", `Expected \`hello\` as the first packet, got ${quoted(packet.opcode)}.`);
     return {
       window: windowOf(packet),
@@ -44,7 +44,7 @@ export function parseHello(text: string, maxDepth: number): HelloFields {
 /** @throws Fault `protocol` where it is no `proof` [AUTH-6] */
 export function parseProof(text: string, maxDepth: number): string {
   return asFault(() => {
-    const { opcode, mac } = parsePacket(text, maxDepth);
+    const { opcode, mac } = parseMessage(text, maxDepth);
     if (opcode === "proof" && typeof mac === "string") return mac;
     throw new Refusal("", `Expected \`proof\` with a \`mac\` as the answer to a challenge, got ${quoted(opcode)}.`);
   });

@@ -333,19 +333,20 @@ export class Hub implements Host, Member {
     return push("ident" in to ? this.#directory.withIdent(to.ident) : this.#directory.withTags(to.tags), frame, false);
   }
 
-  feedback(to: Target, packet: Packet, { wait, ...kind }: FeedbackOptions = {}): MaybePromise<Answer> {
+  feedback(to: Target, packet: Packet, options: FeedbackOptions = {}): MaybePromise<Answer> {
     this.#checkBudget();
-    if (!wait) return whenKnown(this.#cluster.send(this, to, Frame.push(packet, kindOf(kind))), feedbackAnswer);
+    if (!options.wait) return whenKnown(this.#cluster.send(this, to, Frame.push(packet, kindOf(options))), feedbackAnswer);
     const receipt = new Receipt();
-    const frame = Frame.push({ ...packet, wait: "page" }, kindOf(kind, receipt));
+    const frame = Frame.push({ ...packet, wait: "page" }, kindOf(options, receipt));
     const answer = whenKnown(this.#cluster.send(this, to, frame), (reach) => receiptAnswer(reach, receipt));
     return answer instanceof Promise ? untilPage(answer) : answer;
   }
 
-  broadcast(packet: Packet, { resource, tags, except, ...kind }: BroadcastOptions = {}): MaybePromise<Answer> {
+  broadcast(packet: Packet, options: BroadcastOptions = {}): MaybePromise<Answer> {
     this.#checkBudget();
+    const { resource, tags, except } = options;
     const to: Pages = { pages: true, resource, tags, except: except?.uuid };
-    return whenKnown(this.#cluster.send(this, to, Frame.push(packet, kindOf(kind))), sentAnswer);
+    return whenKnown(this.#cluster.send(this, to, Frame.push(packet, kindOf(options))), sentAnswer);
   }
 
   /** @throws Refusal `over-budget`: more would end in out-of-memory for all */

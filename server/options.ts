@@ -470,6 +470,9 @@ function checkOrigin(origin: string): void {
   throw new OptionError(`Expected \`origins\` to be like http://host:port, or *, got ${quoted(origin)}.`);
 }
 
+/** Entries of a list: each connection of a page is compared with all of them, and nobody has so many proxies or names. */
+const MAX_ENTRIES = 256;
+
 function checkProxies(proxies: readonly string[]): void {
   try {
     new TrustedProxies(proxies);
@@ -500,6 +503,7 @@ export function checkValue(name: OptionName, value: unknown): unknown {
       return value;
     case "list":
       if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) throw wrong("a list of strings");
+      if (value.length > MAX_ENTRIES) throw wrong(`a list of at most ${MAX_ENTRIES} strings`);
       return value;
     case "text":
       if (typeof value !== "string" || (spec.oneOf && !spec.oneOf.includes(value)))
@@ -534,11 +538,12 @@ export function parseOption(name: OptionName, text: string): unknown {
       if (["1", "true", "yes", "on"].includes(text)) return true;
       if (["0", "false", "no", "off", ""].includes(text)) return false;
       return checkValue(name, text);
-    case "list":
-      return text
-        .split(",")
-        .map((item) => item.trim())
-        .filter((item) => item !== "");
+    case "list": {
+      const items = text.split(",", MAX_ENTRIES + 1);
+      // Empty ones count here, so that none is cut off unseen.
+      if (items.length > MAX_ENTRIES) return checkValue(name, items);
+      return items.map((item) => item.trim()).filter((item) => item !== "");
+    }
     case "text":
       return text;
     default:

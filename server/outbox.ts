@@ -7,9 +7,12 @@ import { type Encoding, type Frame, sizeOf } from "./frame.js";
  */
 export const WRITE_SIZE = 65_536;
 
+const NONE: never[] = [];
+
 /** What waits to be sent to one peer, counted in bytes. Of state only the newest waits, in the place of the one it replaces [KIND-2]. */
 export class Outbox {
-  #frames: Frame[] = [];
+  /** One array for all that are empty: every peer has one, and nearly all of them are, nearly always. */
+  #frames: Frame[] = NONE;
   #head = 0;
   /** How many frames have left `#frames` at its front, so that the places in `#keys` stay right. */
   #gone = 0;
@@ -34,6 +37,7 @@ export class Outbox {
     if (key === undefined) this.eventBytes += size;
     else if (this.#merge(key, frame, size)) return;
     this.bytes += size;
+    if (this.#frames === NONE) this.#frames = [];
     this.#frames.push(frame);
   }
 
@@ -64,7 +68,7 @@ export class Outbox {
   }
 
   #reset(): void {
-    this.#frames = [];
+    this.#frames = NONE;
     this.#head = 0;
     this.#gone = 0;
     this.#keys = undefined;

@@ -10,6 +10,8 @@ const IDLE = 0;
 const BULK = 1;
 const URGENT = 2;
 
+const NONE: readonly Frame[] = [];
+
 export interface OutputLimits {
   /** Bytes of events that may wait. */
   readonly maxQueued: number;
@@ -28,7 +30,7 @@ export class Output {
   /** Only for a page that can resume. */
   #kept: Kept | undefined;
   /** What goes out before all that waits, and is not counted (again): `ready`, and what is sent once more. */
-  #first: Frame[] = [];
+  #first: readonly Frame[] = NONE;
   #due = IDLE;
   #over = false;
 
@@ -75,7 +77,7 @@ export class Output {
 
   /** The first thing said on a wire, before all that waits; not counted. */
   greet(frame: Frame): void {
-    this.#first.push(frame);
+    this.#first = [...this.#first, frame];
     this.#mark(false);
   }
 
@@ -118,7 +120,7 @@ export class Output {
   detach(): Sink | undefined {
     const sink = this.#sink;
     this.#sink = undefined;
-    this.#first = [];
+    this.#first = NONE;
     return sink;
   }
 
@@ -153,8 +155,11 @@ export class Output {
 
   /** One write. @returns false where there is nothing to be written */
   #writeSome(sink: Sink, batch: Batch): boolean {
-    if (this.#first.length > 0) this.#send(sink, this.#first.splice(0), batch);
-    else if (this.#outbox.empty) return false;
+    if (this.#first.length > 0) {
+      const frames = this.#first;
+      this.#first = NONE;
+      this.#send(sink, frames, batch);
+    } else if (this.#outbox.empty) return false;
     else {
       const frames = this.#outbox.take();
       this.#send(sink, frames, batch);
@@ -173,7 +178,7 @@ export class Output {
   #forget(untold?: Frame): void {
     this.#outbox.clear(untold);
     this.#kept?.clear();
-    this.#first = [];
+    this.#first = NONE;
   }
 
   #mark(bulk: boolean): void {

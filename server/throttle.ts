@@ -10,6 +10,12 @@ export interface RateLimits {
   readonly maxMessage: number;
 }
 
+/** Who speaks. An object and no function: of each page there is one. */
+export interface Throttled {
+  /** It may speak again. */
+  goOn(): void;
+}
+
 /** Seconds' worth that may come at once after a rest. */
 const BURST = 2;
 /** ms that a peer may owe with what cannot be made to wait. */
@@ -24,11 +30,10 @@ export class Throttle {
   readonly #bytes: TokenBucket;
   #cancel: (() => void) | undefined;
 
-  /** @param goOn it may speak again */
   constructor(
     private readonly clock: Clock,
     private readonly limits: RateLimits,
-    private readonly goOn: () => void,
+    private readonly speaker: Throttled,
   ) {
     const { maxRate, maxByteRate, maxMessage } = limits;
     this.#messages = new TokenBucket(maxRate, maxRate * BURST, clock.now());
@@ -73,6 +78,6 @@ export class Throttle {
 
   #over(): void {
     this.#cancel = undefined;
-    this.goOn();
+    this.speaker.goOn();
   }
 }

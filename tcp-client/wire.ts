@@ -53,7 +53,7 @@ function proofFor({ id, secret }: ApplicationSecret, text: string): string | und
 
 function packetOf(text: string): Partial<Packet> {
   try {
-    return parsePacket(text, Number.POSITIVE_INFINITY);
+    return parsePacket(text);
   } catch {
     return {};
   }
@@ -87,9 +87,7 @@ function openLines(socket: Socket, events: WireEvents, secret?: ApplicationSecre
   socket.setKeepAlive(true, KEEP_ALIVE);
   socket.once("connect", () => events.open());
   socket.on("data", (bytes) => {
-    for (let found = framer.next(bytes, 0); found; found = framer.next(bytes, found.offset)) {
-      if (found.line.length > 0) hear(textOf(found.line));
-    }
+    for (let found = framer.next(bytes, 0); found; found = framer.next(bytes, found.offset)) hear(textOf(found.line));
   });
   socket.on("error", (error) => {
     reason = error.message || (error as NodeJS.ErrnoException).code || "";

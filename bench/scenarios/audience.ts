@@ -37,7 +37,7 @@ export class Audience {
     const seconds = (performance.now() - start) / 1_000;
     const total = published.reduce((sum, count) => sum + count, 0);
     await this.crowd.whenEachReceived(total, before);
-    await this.crowd.whenSettled();
+    await this.crowd.settle();
     const after = await this.server.measure();
     const among = this.#heardAmongPublishers(published, total, heard);
     return { perDelivery: (after.cpu - cpu) / (total * PAGES + among), rate: total / seconds };

@@ -110,7 +110,7 @@ async function runRound(server: ServerProcess, { page, views, told }: Kind): Pro
     checkAnswer(page.answer as Answer);
   }
   await told.whenEachReceived(VIEWS * PUSHES, before);
-  await told.whenSettled();
+  await told.settle();
   const after = await server.measure();
   return { cpu: (after.cpu - cpu) / 1_000 / VIEWS, roundTrip: median(roundTrips) };
 }

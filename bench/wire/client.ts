@@ -6,13 +6,13 @@ export interface Client {
   readonly messages: number;
   /** Answers to messages of its own. */
   readonly answers: number;
-  /** False while it has something to say by itself. */
-  readonly settled: boolean;
   /** Called after each read that brought something, with what it brought. */
   onRead: (messages: number, answers: number) => void;
   /** Called when the connection ends, other than by `close`. */
   onLost: (why: string) => void;
   write(bytes: Buffer): void;
+  /** Says now what it would say later by itself. */
+  settle(): void;
   /** Stops reading, for good. */
   goDeaf(): void;
   close(): void;

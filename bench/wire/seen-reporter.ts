@@ -1,8 +1,8 @@
 import { clientFrame, TEXT } from "./client-frame.js";
 
-/** When the hub's own clients say `seen` at the latest, in bytes and ms (PROTOCOL.md [RES-8] allows them 64 KiB and 1 s). */
+/** When the hub's own clients say `seen` at the latest, in bytes and ms (PROTOCOL.md [RES-8] allows them 64 KiB and 20 s). */
 const AFTER_BYTES = 32_768;
-const AFTER_MS = 1_000;
+const AFTER_MS = 20_000;
 
 /** Says how many packets of the hub a page has finished with, so that they need not be kept for it. */
 export class SeenReporter {
@@ -12,17 +12,17 @@ export class SeenReporter {
 
   constructor(private readonly write: (frame: Buffer) => void) {}
 
-  /** True while there is something to be reported. */
-  get due(): boolean {
-    return this.#timer !== undefined;
-  }
-
   /** One more, of so many bytes. */
   add(bytes: number): void {
     this.#count++;
     this.#bytes += bytes;
     if (this.#bytes >= AFTER_BYTES) this.#report();
     else this.#timer ??= setTimeout(() => this.#report(), AFTER_MS);
+  }
+
+  /** Now, what would be said later. */
+  flush(): void {
+    if (this.#timer !== undefined) this.#report();
   }
 
   stop(): void {

@@ -82,8 +82,8 @@ export class WebSocketClient implements Client {
     return client;
   }
 
-  get settled(): boolean {
-    return this.#seen?.due !== true;
+  settle(): void {
+    this.#seen?.flush();
   }
 
   write(bytes: Buffer): void {

@@ -54,7 +54,9 @@ export class BehindProxy {
 
   /** Where a connection really comes from, as far as it is known. */
   addressOf(socket: Ends): string {
-    return this.#clients.get(keyOf(socket))?.address ?? socket.remoteAddress ?? "";
+    // Nearly always nobody has shown a header, and the address of the hub's own side would stay with each socket that was asked for it.
+    const client = this.#clients.size === 0 ? undefined : this.#clients.get(keyOf(socket));
+    return client?.address ?? socket.remoteAddress ?? "";
   }
 
   /** Whoever still waits for a header is nobody yet, and hears nothing. */

@@ -1,5 +1,11 @@
 import type { Socket } from "node:net";
 
+/** Whose socket it is. An object and no function: of each page there is one. */
+export interface Drained {
+  /** Something had stayed, and all of it has been taken. */
+  drained(): void;
+}
+
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -9,10 +15,9 @@ const NOTHING = Buffer.alloc(0);
 export class SocketWriter {
   #waiting = false;
 
-  /** @param drained called when something had stayed and all of it has been taken */
   constructor(
     private readonly socket: Socket,
-    private readonly drained: () => void,
+    private readonly owner: Drained,
   ) {}
 
   write(bytes: Buffer): void {
@@ -23,12 +28,12 @@ export class SocketWriter {
   #wait(): void {
     if (this.#waiting || this.socket.writableLength === 0) return;
     this.#waiting = true;
-    this.socket.write(NOTHING, this.#taken);
+    this.socket.write(NOTHING, () => this.#taken());
   }
 
-  readonly #taken = (): void => {
+  #taken(): void {
     this.#waiting = false;
-    if (this.socket.writableLength === 0) this.drained();
+    if (this.socket.writableLength === 0) this.owner.drained();
     else this.#wait();
-  };
+  }
 }

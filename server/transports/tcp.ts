@@ -7,6 +7,7 @@ import {
   Fault,
   formatWords,
   JsonScanner,
+  type Line,
   LineFramer,
   LineTooLong,
   quoted,
@@ -190,7 +191,7 @@ class TcpPeer implements Sink {
     private readonly address: string,
     private readonly settings: Pick<TcpSettings, "backendKey" | "trust">,
   ) {
-    this.#writer = new SocketWriter(socket, () => this.#connection?.drained());
+    this.#writer = new SocketWriter(socket, this);
     this.#framer = new LineFramer(hub.limits.maxFirstLine);
     const option = this.#local ? "localHandshakeTimeout" : "handshakeTimeout";
     const timeout = hub.limits[option];
@@ -211,6 +212,10 @@ class TcpPeer implements Sink {
 
   send(bytes: Buffer): void {
     if (this.socket.writable) this.#writer.write(bytes);
+  }
+
+  drained(): void {
+    this.#connection?.drained();
   }
 
   close(): void {
@@ -273,13 +278,13 @@ class TcpPeer implements Sink {
 
   #nextLine(bytes: Uint8Array, offset: number): number | undefined {
     const found = this.#framer.next(bytes, offset);
-    if (found) this.#line(found.line);
+    if (found) this.#line(found);
     return found?.offset;
   }
 
   #nextText(scanner: JsonScanner, bytes: Uint8Array, offset: number): number | undefined {
     const found = scanner.next(bytes, offset);
-    if (found) this.#connection?.receive(decode(found.text), found.text.length);
+    if (found) this.#connection?.receive(decode(found.text, 0, found.text.length), found.text.length);
     return found?.offset;
   }
 
@@ -318,12 +323,11 @@ class TcpPeer implements Sink {
 
   // ── Lines ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #line(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
-    const text = decode(bytes);
+  #line({ bytes, start, end }: Line): void {
+    const text = decode(bytes, start, end);
     if (this.#connection === undefined) this.#first(typeof text === "string" ? withoutMark(text) : text);
     else if (this.#connection.dialect === wordsDialect && typeof text === "string" && HTTP_LINE.test(text)) this.#crossProtocol();
-    else this.#connection.receive(text, bytes.length);
+    else this.#connection.receive(text, end - start);
   }
 
   /** The first line decides how it speaks, for good [OPEN-9]. */
@@ -444,10 +448,12 @@ class TcpPeer implements Sink {
   }
 }
 
-function decode(bytes: Uint8Array): string | Refusal {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+function decode(bytes: Uint8Array, start: number, end: number): string | Refusal {
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = buffer.toString("utf8", start, end);
   // What is not UTF-8 has become U+FFFD; only where there is one is it worth looking whether it was sent as such.
-  return text.includes("\ufffd") && !isUtf8(bytes) ? new Refusal("bad-utf8", `A line of ${bytes.length} bytes is not UTF-8.`) : text;
+  if (!text.includes("\ufffd") || isUtf8(buffer.subarray(start, end))) return text;
+  return new Refusal("bad-utf8", `A line of ${end - start} bytes is not UTF-8.`);
 }
 
 /** A byte order mark in front of a file is no part of its first line. */

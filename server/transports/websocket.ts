@@ -5,7 +5,6 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer } from "ws";
 import { CLOSE, type CloseName, cutText, Fault, type MaybePromise, SUBPROTOCOL, whenKnown } from "../../protocol/index.js";
-import { AddressCounter } from "../address.js";
 import type { Credentials, Identity } from "../auth/authenticator.js";
 import { type Clock, within } from "../clock.js";
 import type { Connection } from "../connection.js";
@@ -19,11 +18,12 @@ import type { Resource } from "../resource.js";
 import { withoutValue } from "../shown-error.js";
 import type { Sink } from "../sink.js";
 import { LOOK_INTERVAL, Unfinished } from "../unfinished.js";
+import { Arrivals } from "./arrivals.js";
 import { BehindProxy } from "./behind-proxy.js";
 import { EarlyMessages } from "./early-messages.js";
 import { destroyWhenStuck } from "./ending.js";
 import { asHttp, decodePath, HttpRefusal, mayComeBack, protocolsOf, STOPPING, writeHttp } from "./handshake.js";
-import { SocketWriter } from "./socket-writer.js";
+import { type Drained, SocketWriter } from "./socket-writer.js";
 import { webSocketEncoding } from "./websocket-frame.js";
 
 export interface WebSocketSettings {
@@ -64,7 +64,7 @@ interface Receiver {
 }
 
 /** A page's socket: `ws`, and the dialog it belongs to. */
-class PageSocket extends WebSocket {
+class PageSocket extends WebSocket implements Drained {
   connection: Connection | undefined = undefined;
   missedPings = 0;
   unfinished: Unfinished | undefined = undefined;
@@ -73,6 +73,10 @@ class PageSocket extends WebSocket {
   get pendingBytes(): number {
     const { _bufferedBytes = 0, _messageLength = 0 } = (this as unknown as { _receiver?: Partial<Receiver> })._receiver ?? {};
     return _bufferedBytes + _messageLength;
+  }
+
+  drained(): void {
+    this.connection?.drained();
   }
 
   /** Once: by then the page may have another wire. */
@@ -95,13 +99,14 @@ export class WebSocketTransport {
   readonly #http: Server;
   readonly #ws: WebSocketServer;
   readonly #sockets = new Set<PageSocket>();
-  readonly #addresses: AddressCounter;
+  readonly #arrivals: Arrivals;
   readonly #rules: OriginRules;
   readonly #proxies: TrustedProxies;
   readonly #behindProxy: BehindProxy;
+  /** One for all pages, that knows its own as `this`. */
+  readonly #onClose: (this: WebSocket, code: number) => void;
   #cancelPing: () => void = () => {};
   #cancelLook: () => void = () => {};
-  #handshakes = 0;
   #stopping = false;
 
   constructor(
@@ -133,13 +138,17 @@ export class WebSocketTransport {
       handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
       WebSocket: PageSocket,
     } as ConstructorParameters<typeof WebSocketServer>[0]);
-    this.#addresses = new AddressCounter(limits.maxPerAddress);
+    this.#arrivals = new Arrivals(limits);
     this.#proxies = new TrustedProxies(settings.trustedProxies);
     this.#rules = {
       secure: settings.tls !== undefined,
       boundTo: settings.host,
       origins: settings.origins,
       allowedHosts: settings.allowedHosts,
+    };
+    const closed = (ws: PageSocket, code: number): void => this.#closed(ws, code);
+    this.#onClose = function (code): void {
+      closed(this as PageSocket, code);
     };
     this.#http.on(settings.tls ? "secureConnection" : "connection", (socket: Socket) => this.#countHandshake(socket));
     this.#http.on("request", (request: IncomingMessage, response: ServerResponse) => this.#request(request, response));
@@ -183,22 +192,10 @@ export class WebSocketTransport {
 
   #countHandshake(socket: Socket): void {
     // Too many wait for their PROXY header: that has been said.
-    if (socket.destroyed) return;
-    if (this.#handshakes >= this.hub.limits.maxHandshakes) {
-      this.hub.counters.count("handshakes_refused", "dropped");
-      this.hub.log.warn("handshake.dropped", { reason: "maxHandshakes", ip: this.#behindProxy.addressOf(socket) });
-      socket.destroy();
-      return;
-    }
-    this.#handshakes++;
-    socket.once("close", () => this.#handshakeOver(socket));
-  }
-
-  /** Once for each socket: when it was upgraded, or closed before. */
-  #handshakeOver(socket: Socket & { handshakeDone?: true }): void {
-    if (socket.handshakeDone) return;
-    socket.handshakeDone = true;
-    this.#handshakes--;
+    if (socket.destroyed || this.#arrivals.enter(socket)) return;
+    this.hub.counters.count("handshakes_refused", "dropped");
+    this.hub.log.warn("handshake.dropped", { reason: "maxHandshakes", ip: this.#behindProxy.addressOf(socket) });
+    socket.destroy();
   }
 
   #request(request: IncomingMessage, response: ServerResponse): void {
@@ -211,8 +208,7 @@ export class WebSocketTransport {
     const address = this.#addressOf(request, socket);
     const refuse = (error: unknown): void => this.#refuseHandshake(request, socket, address, error);
     try {
-      const path = this.#admit(request, address);
-      this.#leaveAddress(socket, address);
+      const path = this.#admit(request, socket, address);
       const found = this.#identify(request, path, address);
       const go = (who: Handshake): void => this.#welcome(request, socket, head, who);
       if (found instanceof Promise) found.then(go).catch(refuse);
@@ -220,11 +216,6 @@ export class WebSocketTransport {
     } catch (error) {
       refuse(error);
     }
-  }
-
-  /** In a function of its own, for the same reason as {@link destroyThis}. */
-  #leaveAddress(socket: Socket, address: string): void {
-    socket.once("close", () => this.#addresses.leave(address));
   }
 
   /** Who it is, as far as the handshake shows it [AUTH-2]. @throws Fault (or rejects) */
@@ -242,7 +233,7 @@ export class WebSocketTransport {
     if (this.#stopping) throw STOPPING;
     if (who.identity && this.hub.isFullFor(who.identity) && !mayComeBack(request)) throw new HttpRefusal(429, "maxPerUser reached.");
     this.#ws.handleUpgrade(request, socket, head, (ws) => this.#accept(ws as PageSocket, socket, who));
-    this.#handshakeOver(socket);
+    this.#arrivals.finish(socket);
   }
 
   #refuseHandshake({ headers: { origin } }: IncomingMessage, socket: Socket, ip: string, error: unknown): void {
@@ -268,7 +259,7 @@ export class WebSocketTransport {
   }
 
   /** @returns the path, decoded */
-  #admit(request: IncomingMessage, address: string): string {
+  #admit(request: IncomingMessage, socket: Socket, address: string): string {
     const { host, origin, upgrade } = request.headers;
     if (this.#stopping) throw STOPPING;
     if (request.method !== "GET") throw new HttpRefusal(405, "Expected GET.", { allow: "GET" });
@@ -282,7 +273,7 @@ export class WebSocketTransport {
     if (!this.#originAllowed(origin, host, request)) throw new HttpRefusal(403, "This origin is not in origins.");
     const path = decodePath(request.url ?? "");
     if (this.hub.full && !mayComeBack(request)) throw new HttpRefusal(503, "maxConnections reached.", { "retry-after": "5" });
-    if (!this.#addresses.enter(address)) throw new HttpRefusal(429, "maxPerAddress reached.");
+    if (!this.#arrivals.admit(socket, address)) throw new HttpRefusal(429, "maxPerAddress reached.");
     return path;
   }
 
@@ -304,7 +295,7 @@ export class WebSocketTransport {
     ws.on("error", ignore);
     ws.on("ping", onPing);
     ws.on("pong", onPong);
-    ws.on("close", (code) => this.#closed(ws, code));
+    ws.on("close", this.#onClose);
   }
 
   #connect(
@@ -435,7 +426,7 @@ class PageSink implements Sink {
     private readonly socket: Socket,
     private readonly clock: Clock,
   ) {
-    this.#writer = new SocketWriter(socket, () => ws.connection?.drained());
+    this.#writer = new SocketWriter(socket, ws);
   }
 
   get bufferedAmount(): number {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ClientDialog, type DialogEvents, type Wire } from "../../client/dialog.js";
 import { BUFFER_OFF, BUFFER_ON, type Close, type Packet } from "../../protocol/index.js";
+import { TestClock } from "../support/clock.js";
 
 const CHUNK_SIZE = 20;
 
@@ -12,7 +13,8 @@ class Scripted implements Wire, DialogEvents {
   closed = false;
   /** What the page's code is still busy with, one for each push; none: it is done at once. */
   busy: (Promise<unknown> | undefined)[] = [];
-  readonly dialog = new ClientDialog(this, { chunkSize: CHUNK_SIZE });
+  readonly clock = new TestClock();
+  readonly dialog = new ClientDialog(this, { chunkSize: CHUNK_SIZE, after: (ms, callback) => this.clock.after(ms, callback) });
 
   send(text: string): void {
     this.sent.push(text);
@@ -259,6 +261,27 @@ describe("14 Resume: what the page's code has not finished with", () => {
       page.take().map((text) => JSON.parse(text)),
       [{ opcode: "seen", n: 2 }],
     );
+  });
+
+  test("[RES-8] seen is said once for all that came within twenty seconds of the first, or as soon as that is 64 KiB", () => {
+    const page = Scripted.openPage();
+    const said = (): unknown[] => page.take().map((text) => JSON.parse(text));
+    for (let n = 1; n <= 3; n++) {
+      page.hear({ opcode: "x", n });
+      page.clock.advance(6_600);
+      assert.deepEqual(said(), []);
+    }
+    page.clock.advance(200);
+    assert.deepEqual(said(), [{ opcode: "seen", n: 3 }]);
+    page.clock.advance(60_000);
+    assert.deepEqual(said(), [], "nothing has come");
+    // A character may take three bytes.
+    page.hear({ opcode: "x", text: "x".repeat(65_536 / 3 - 100) });
+    assert.deepEqual(said(), []);
+    page.hear({ opcode: "x", text: "x".repeat(100) });
+    assert.deepEqual(said(), [{ opcode: "seen", n: 5 }]);
+    page.clock.advance(60_000);
+    assert.deepEqual(said(), []);
   });
 
   test("[RES-4] a drop meanwhile: the hello counts what is finished, what comes once more is passed over", async () => {

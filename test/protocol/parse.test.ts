@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { depthOf, parsePacket, Refusal, refOf } from "../../protocol/index.js";
+import { depthOf, parseMessage, parsePacket, Refusal, refOf } from "../../protocol/index.js";
 import { holds, indent, jsonObject, jsonValue, textOf } from "./arbitraries.js";
 
 const MAX_DEPTH = 64;
-const parse = (text: string) => parsePacket(text, MAX_DEPTH);
+const parse = (text: string) => parseMessage(text, MAX_DEPTH);
 const nested = (levels: number, inner = ""): string => "[".repeat(levels) + inner + "]".repeat(levels);
 /** A packet of this many levels, its own included. */
 const packetOf = (levels: number): string => `{"opcode":"x","a":${nested(levels - 1)}}`;
@@ -138,10 +138,14 @@ describe("chapter 2: depth", () => {
 
   test("[PKT-4] the limit holds wherever it is set", () => {
     holds(fc.integer({ min: 2, max: 80 }), fc.integer({ min: 2, max: 80 }), (maxDepth, levels) => {
-      const read = () => parsePacket(packetOf(levels), maxDepth);
+      const read = () => parseMessage(packetOf(levels), maxDepth);
       if (levels <= maxDepth) assert.equal(read().opcode, "x");
       else assert.throws(read, { code: "too-deep" });
     });
+  });
+
+  test("a client reads whatever its hub says, however deep", () => {
+    assert.equal(parsePacket(packetOf(1_000)).opcode, "x");
   });
 
   test("[PKT-5] 100,000 levels are too deep, closed or not", () => {

@@ -27,6 +27,8 @@ interface Life {
   over: boolean;
 }
 
+/** After which a page has said what it has seen, ms [RES-8]. */
+const SEEN_DUE = 20_100;
 const GRACE = 30_000;
 /** Messages at once: often more than may wait for one page. */
 const BURST = 30;
@@ -78,7 +80,7 @@ export class World {
     else if (what < 86) page.reload();
     else if (what < 88) page.hubNotices();
     else if (what < 94) this.settleSome();
-    else this.loop.clock.advance(random.pick([1, 100, 1_100, 6_000, random.chance(0.1) ? GRACE + 2_000 : 10]));
+    else this.loop.clock.advance(random.pick([1, 100, SEEN_DUE, 6_000, random.chance(0.1) ? GRACE + 2_000 : 10]));
     this.loop.clock.endTurn();
   }
 
@@ -99,7 +101,7 @@ export class World {
     for (let round = 0; round < 2_000; round++) {
       while (this.#unsettled.length > 0) this.settleSome();
       await null;
-      this.loop.clock.advance(round % 10 === 0 ? 1_100 : 1);
+      this.loop.clock.advance(round % 10 === 0 ? SEEN_DUE : 1);
       let idle = true;
       for (const page of this.pages) {
         page.comeBack();
