@@ -3,6 +3,7 @@ import type { App } from "./app.js";
 import { type Allow, checkAllow } from "./auth/allow.js";
 import { type Authenticator, type Credentials, type Identity, isAuthenticator } from "./auth/authenticator.js";
 import { TrustedProxies } from "./forwarded.js";
+import { MAX_ORIGIN } from "./origin.js";
 
 /** Apps: values, or the paths of modules that export one by default. */
 export type AppsOption = App | string | readonly (App | string)[];
@@ -466,7 +467,8 @@ export function resolveOptions(given: Partial<Options>): Options {
 }
 
 function checkOrigin(origin: string): void {
-  if (origin === "*" || (/^https?:\/\/[^/?#@\s]+\/?$/i.test(origin) && URL.canParse(origin))) return;
+  const looksRight = origin.length <= MAX_ORIGIN && /^https?:\/\/[^/?#@\s]+\/?$/i.test(origin);
+  if (origin === "*" || (looksRight && URL.canParse(origin))) return;
   throw new OptionError(`Expected \`origins\` to be like http://host:port, or *, got ${quoted(origin)}.`);
 }
 

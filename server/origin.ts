@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { isLoopback } from "./address.js";
 
 /** Characters of an origin or a host at the most: a name has 253, and reading a long one with letters beyond ASCII takes its time. */
-const MAX_LENGTH = 1_024;
+export const MAX_ORIGIN = 1_024;
 
 /** What decides whether a page may come in. */
 export interface OriginRules {
@@ -55,5 +55,5 @@ function parseOrigin(text: string): string | undefined {
 }
 
 function parseUrl(text: string): URL | undefined {
-  return text.length <= MAX_LENGTH && URL.canParse(text) ? new URL(text) : undefined;
+  return text.length <= MAX_ORIGIN && URL.canParse(text) ? new URL(text) : undefined;
 }

@@ -30,6 +30,8 @@ const TABLE: readonly (readonly [file: RegExp, may: RegExp])[] = [
   [/^server\/transports\/(ending|socket-writer)/, /^server\/clock|^node:net$/],
   [/^server\/transports\/behind-proxy/, /^server\/(address|app|clock|counters|forwarded|proxy-protocol)\.|^node:net$/],
   [/^server\/transports\/early-messages/, /^$/],
+  [/^server\/transports\/page-greeting/, /^protocol\/|^server\/greeting|^server\/transports\/early-messages/],
+  [/^server\/transports\/admission/, /^(protocol|server)\/|^node:(http|net)$/],
   [/^server\/transports\/arrivals/, /^server\/address\.|^node:net$/],
   [/^server\/transports\/handshake/, /^protocol\/|^node:(http|stream)$/],
   [/^server\/transports\/listening/, /^node:(fs|net|path)$/],

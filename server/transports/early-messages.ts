@@ -1,5 +1,5 @@
 /** As much of a WebSocket as is used here. */
-interface MessageSource {
+export interface MessageSource {
   on(event: "message", listener: (data: Buffer, isBinary: boolean) => void): unknown;
   off(event: "message", listener: (data: Buffer, isBinary: boolean) => void): unknown;
   readonly readyState: number;

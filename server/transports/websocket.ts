@@ -4,39 +4,31 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer } from "ws";
-import { CLOSE, type CloseName, cutText, Fault, type MaybePromise, SUBPROTOCOL, whenKnown } from "../../protocol/index.js";
-import type { Credentials, Identity } from "../auth/authenticator.js";
+import { CLOSE, type CloseName, cutText, Fault, SUBPROTOCOL } from "../../protocol/index.js";
 import { type Clock, within } from "../clock.js";
 import type { Connection } from "../connection.js";
 import { jsonDialect } from "../dialect.js";
-import { clientAddress, type ForwardedHeader, forwardedOrigin, TrustedProxies } from "../forwarded.js";
-import { atHandshake, Greeting, type Welcome } from "../greeting.js";
+import type { TrustedProxies } from "../forwarded.js";
+import { Greeting, type Welcome } from "../greeting.js";
 import type { Hub } from "../hub.js";
 import { authority } from "../listen-url.js";
-import { hostAllowed, type OriginRules, originAllowed } from "../origin.js";
 import type { Resource } from "../resource.js";
 import { withoutValue } from "../shown-error.js";
 import type { Sink } from "../sink.js";
 import { LOOK_INTERVAL, Unfinished } from "../unfinished.js";
-import { Arrivals } from "./arrivals.js";
+import { Admission, type AdmissionSettings, asRefusal, type Handshake } from "./admission.js";
 import { BehindProxy } from "./behind-proxy.js";
-import { EarlyMessages } from "./early-messages.js";
 import { destroyWhenStuck } from "./ending.js";
-import { asHttp, decodePath, HttpRefusal, mayComeBack, protocolsOf, STOPPING, writeHttp } from "./handshake.js";
+import { writeHttp } from "./handshake.js";
+import { PageGreeting } from "./page-greeting.js";
 import { type Drained, SocketWriter } from "./socket-writer.js";
 import { webSocketEncoding } from "./websocket-frame.js";
 
-export interface WebSocketSettings {
-  readonly host: string;
+export interface WebSocketSettings extends AdmissionSettings {
   readonly port: number;
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined;
-  readonly origins: readonly string[];
-  readonly allowedHosts: readonly string[];
   /** Whose connections begin with a PROXY header; `undefined`: nobody's. */
   readonly proxyProtocolFrom: TrustedProxies | undefined;
-  /** Proxies whose `proxyHeader` is believed. */
-  readonly trustedProxies: readonly string[];
-  readonly proxyHeader: ForwardedHeader;
   /** Answers plain HTTP requests: the client's module and the demo. */
   readonly pages: (request: IncomingMessage, response: ServerResponse) => void;
 }
@@ -55,7 +47,6 @@ const LAST_WORDS = 1_000;
 const MAX_MISSED = 2;
 /** In UTF-16 units: RFC 6455, 5.5 leaves 123 bytes for a reason, and one unit takes at most 3. */
 const MAX_REASON = 41;
-const WS_KEY = /^[+/0-9A-Za-z]{22}==$/;
 
 /** What is used of the part of `ws` that puts messages together. */
 interface Receiver {
@@ -99,15 +90,12 @@ export class WebSocketTransport {
   readonly #http: Server;
   readonly #ws: WebSocketServer;
   readonly #sockets = new Set<PageSocket>();
-  readonly #arrivals: Arrivals;
-  readonly #rules: OriginRules;
-  readonly #proxies: TrustedProxies;
+  readonly #admission: Admission;
   readonly #behindProxy: BehindProxy;
   /** One for all pages, that knows its own as `this`. */
   readonly #onClose: (this: WebSocket, code: number) => void;
   #cancelPing: () => void = () => {};
   #cancelLook: () => void = () => {};
-  #stopping = false;
 
   constructor(
     private readonly hub: Hub,
@@ -128,6 +116,7 @@ export class WebSocketTransport {
     // Before anybody else listens: a connection whose PROXY header has not come is counted as an unfinished handshake too.
     this.#behindProxy = new BehindProxy(settings.proxyProtocolFrom, hub);
     this.#behindProxy.guard(this.#http);
+    this.#admission = new Admission(hub, settings, this.#behindProxy);
     this.#ws = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -138,19 +127,11 @@ export class WebSocketTransport {
       handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
       WebSocket: PageSocket,
     } as ConstructorParameters<typeof WebSocketServer>[0]);
-    this.#arrivals = new Arrivals(limits);
-    this.#proxies = new TrustedProxies(settings.trustedProxies);
-    this.#rules = {
-      secure: settings.tls !== undefined,
-      boundTo: settings.host,
-      origins: settings.origins,
-      allowedHosts: settings.allowedHosts,
-    };
     const closed = (ws: PageSocket, code: number): void => this.#closed(ws, code);
     this.#onClose = function (code): void {
       closed(this as PageSocket, code);
     };
-    this.#http.on(settings.tls ? "secureConnection" : "connection", (socket: Socket) => this.#countHandshake(socket));
+    this.#http.on(settings.tls ? "secureConnection" : "connection", (socket: Socket) => this.#admission.arrived(socket));
     this.#http.on("request", (request: IncomingMessage, response: ServerResponse) => this.#request(request, response));
     this.#http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => this.#upgrade(request, socket as Socket, head));
   }
@@ -173,7 +154,7 @@ export class WebSocketTransport {
   }
 
   stopAccepting(): void {
-    this.#stopping = true;
+    this.#admission.stopping = true;
     this.#http.close();
     this.#http.closeIdleConnections();
   }
@@ -190,26 +171,18 @@ export class WebSocketTransport {
 
   // ── Before the upgrade ─────────────────────────────────────────────────────────────────────────────────────────
 
-  #countHandshake(socket: Socket): void {
-    // Too many wait for their PROXY header: that has been said.
-    if (socket.destroyed || this.#arrivals.enter(socket)) return;
-    this.hub.counters.count("handshakes_refused", "dropped");
-    this.hub.log.warn("handshake.dropped", { reason: "maxHandshakes", ip: this.#behindProxy.addressOf(socket) });
-    socket.destroy();
-  }
-
   #request(request: IncomingMessage, response: ServerResponse): void {
-    if (hostAllowed(request.headers.host, this.#rules)) this.settings.pages(request, response);
+    if (this.#admission.asksWhy(request)) void this.#admission.tellWhy(request, response);
+    else if (this.#admission.answersTo(request)) this.settings.pages(request, response);
     else response.writeHead(403, { "content-type": "text/plain" }).end("This host name is not in allowedHosts.\n");
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on("error", destroyThis);
-    const address = this.#addressOf(request, socket);
+    const address = this.#admission.addressOf(request, socket);
     const refuse = (error: unknown): void => this.#refuseHandshake(request, socket, address, error);
     try {
-      const path = this.#admit(request, socket, address);
-      const found = this.#identify(request, path, address);
+      const found = this.#admission.admit(request, socket, address);
       const go = (who: Handshake): void => this.#welcome(request, socket, head, who);
       if (found instanceof Promise) found.then(go).catch(refuse);
       else go(found);
@@ -218,63 +191,18 @@ export class WebSocketTransport {
     }
   }
 
-  /** Who it is, as far as the handshake shows it [AUTH-2]. @throws Fault (or rejects) */
-  #identify({ headers }: IncomingMessage, path: string, address: string): MaybePromise<Handshake> {
-    const protocols = protocolsOf(headers["sec-websocket-protocol"]);
-    const credentials: Credentials = { kind: "page", path, address, headers: headers as Credentials["headers"], protocols };
-    // One that there is not is said after the upgrade, where a browser hears of it.
-    const resource = this.hub.resources.find(path);
-    const known = resource && atHandshake(this.hub, resource, credentials, protocols.includes(SUBPROTOCOL));
-    return whenKnown(known, (identity) => ({ path, address, credentials, identity }));
-  }
-
-  /** It may come in, if it still is there and may. */
   #welcome(request: IncomingMessage, socket: Socket, head: Buffer, who: Handshake): void {
-    if (this.#stopping) throw STOPPING;
-    if (who.identity && this.hub.isFullFor(who.identity) && !mayComeBack(request)) throw new HttpRefusal(429, "maxPerUser reached.");
+    this.#admission.confirm(request, who);
     this.#ws.handleUpgrade(request, socket, head, (ws) => this.#accept(ws as PageSocket, socket, who));
-    this.#arrivals.finish(socket);
+    this.#admission.finish(socket);
   }
 
   #refuseHandshake({ headers: { origin } }: IncomingMessage, socket: Socket, ip: string, error: unknown): void {
-    const refusal = error instanceof Fault ? asHttp(error) : error;
-    if (!(refusal instanceof HttpRefusal)) throw error;
+    const refusal = asRefusal(error);
     const { status, message } = refusal;
     this.hub.counters.count("handshakes_refused", status);
     this.hub.log.warn("handshake.refused", { status, reason: message, ip, origin: origin && cutText(origin, 200) });
     writeHttp(socket, refusal);
-  }
-
-  /** A trusted proxy may have ended TLS, and may be known to the browser by another name. */
-  #originAllowed(origin: string | undefined, host: string, { headers, socket }: IncomingMessage): boolean {
-    if (!this.#proxies.has(this.#behindProxy.addressOf(socket))) return originAllowed(origin, host, this.#rules);
-    const forwarded = forwardedOrigin((name) => headers[name]?.toString(), this.settings.proxyHeader);
-    return originAllowed(origin, forwarded.host ?? host, { ...this.#rules, secure: forwarded.secure ?? this.#rules.secure });
-  }
-
-  /** Where the page is, as far as it is known. */
-  #addressOf({ headers }: IncomingMessage, socket: Socket): string {
-    const { proxyHeader } = this.settings;
-    return clientAddress(this.#behindProxy.addressOf(socket), headers[proxyHeader]?.toString(), proxyHeader, this.#proxies);
-  }
-
-  /** @returns the path, decoded */
-  #admit(request: IncomingMessage, socket: Socket, address: string): string {
-    const { host, origin, upgrade } = request.headers;
-    if (this.#stopping) throw STOPPING;
-    if (request.method !== "GET") throw new HttpRefusal(405, "Expected GET.", { allow: "GET" });
-    if (request.httpVersion !== "1.1") throw new HttpRefusal(400, "Expected HTTP/1.1.");
-    if (upgrade?.toLowerCase() !== "websocket") throw new HttpRefusal(404, "Expected an upgrade to websocket.");
-    if (!WS_KEY.test(String(request.headers["sec-websocket-key"]))) throw new HttpRefusal(400, "Expected a Sec-WebSocket-Key.");
-    if (request.headers["sec-websocket-version"] !== "13") {
-      throw new HttpRefusal(426, "Expected Sec-WebSocket-Version 13.", { "sec-websocket-version": "13" });
-    }
-    if (host === undefined || !hostAllowed(host, this.#rules)) throw new HttpRefusal(403, "This host name is not in allowedHosts.");
-    if (!this.#originAllowed(origin, host, request)) throw new HttpRefusal(403, "This origin is not in origins.");
-    const path = decodePath(request.url ?? "");
-    if (this.hub.full && !mayComeBack(request)) throw new HttpRefusal(503, "maxConnections reached.", { "retry-after": "5" });
-    if (!this.#arrivals.admit(socket, address)) throw new HttpRefusal(429, "maxPerAddress reached.");
-    return path;
   }
 
   // ── After it ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -321,27 +249,15 @@ export class WebSocketTransport {
       resourceOf: () => resource,
       send: (packet) => sink.send(webSocketEncoding.encode(JSON.stringify(packet))),
     });
-    const early = new EarlyMessages(ws);
-    const take = (welcome: Welcome | undefined): void => {
-      if (welcome === undefined) {
-        early.next(hear);
-        return;
-      }
-      cancel();
-      ws.off("close", cancel);
-      if (ws.readyState !== WebSocket.OPEN) return;
-      this.#connect(page, welcome);
-      early.handOver((data, isBinary) => onMessage.call(ws, data, isBinary));
-    };
-    const hear = (text: string | undefined): void =>
-      this.#guarded(page, () => {
-        if (text === undefined) throw new Fault("binary", "Expected text frames, got a binary one.");
-        const welcome = greeting.receive(text);
-        if (welcome instanceof Promise)
-          welcome.then((known) => this.#guarded(page, () => take(known))).catch((error) => this.#failed(page, error));
-        else take(welcome);
-      });
-    early.next(hear);
+    new PageGreeting(ws, greeting, {
+      welcome: (welcome) => {
+        cancel();
+        ws.off("close", cancel);
+        this.#guarded(page, () => this.#connect(page, welcome));
+      },
+      hear: (data, isBinary) => onMessage.call(ws, data, isBinary),
+      refuse: (fault) => this.#refuse(page, fault),
+    });
   }
 
   #guarded(page: Arrival, work: () => void): void {
@@ -400,14 +316,6 @@ export class WebSocketTransport {
       }
     }
   }
-}
-
-/** What is known of a page when its handshake is over. */
-interface Handshake {
-  readonly path: string;
-  readonly address: string;
-  readonly credentials: Credentials;
-  readonly identity: Identity | undefined;
 }
 
 /** A page's socket with what is known of it before it is greeted. */

@@ -87,6 +87,7 @@ describe("options are checked", () => {
     [{ listen: ["ws://127.0.0.1:0", 8097] }, /`listen` .*list of strings, got an array/],
     [{ origins: null }, /`origins` .*got null/],
     [{ trustedProxies: Array(257).fill("::1") }, /^Expected `trustedProxies` to be a list of at most 256 strings, got an array\.$/],
+    [{ origins: [`http://${"a".repeat(1_018)}`] }, /`origins` to be like http:\/\/host:port/],
     [{ demo: "yes" }, /`demo` to be true or false, got `yes`/],
     [{ logLevel: "verbose" }, /`logLevel` to be one of error, warn, info, debug, got `verbose`/],
     [{ demoFolder: 5 }, /`demoFolder` to be a string, got `5`/],
