@@ -1,6 +1,11 @@
 import { RefusedError } from "../client/index.js";
-import type { SharedState } from "./shared-state.js";
-import type { StateChange } from "./state-change.js";
+import type { StateChange, StateValue } from "./state-change.js";
+
+/** As much of a state as is used. */
+interface Changing {
+  readonly values: ReadonlyMap<string, StateValue>;
+  addEventListener(type: "change", listener: (change: StateChange) => void, options: { signal: AbortSignal }): void;
+}
 
 type Result = IteratorResult<StateChange, void>;
 const DONE: Result = { done: true, value: undefined };
@@ -10,7 +15,7 @@ const DONE: Result = { done: true, value: undefined };
  * next change.
  * @param over the state is closed; the reason says why
  */
-export function changesOf(state: SharedState, over: AbortSignal): AsyncIterableIterator<StateChange, void, undefined> {
+export function changesOf(state: Changing, over: AbortSignal): AsyncIterableIterator<StateChange, void, undefined> {
   const waiting = new Map<string, StateChange>();
   const readers: ((result: Result | Promise<never>) => void)[] = [];
   const returned = new AbortController();
