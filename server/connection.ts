@@ -8,7 +8,6 @@ import {
   Fault,
   type Packet,
   parseSeen,
-  Queue,
   type ReadyLimits,
   Refusal,
   type Tags,
@@ -23,6 +22,7 @@ import type { Dialect } from "./dialect.js";
 import type { Flushable, Flusher } from "./flusher.js";
 import { type Batch, Frame, type Kind } from "./frame.js";
 import { type HelloFields, NO_TAGS } from "./hello.js";
+import { Inbox, type Waiting } from "./inbox.js";
 import type { Kept } from "./kept.js";
 import { type MessageHost, Messages, type Speaker } from "./messages.js";
 import { Output } from "./output.js";
@@ -94,12 +94,6 @@ export const TRANSITIONS: Readonly<Record<State, Readonly<Partial<Record<Input, 
 /** What became of a frame that was pushed to a peer. */
 export type Pushed = "sent" | "held" | "dropped" | "deaf" | "closed";
 
-/** A text that waits for its turn, or what is wrong with it. */
-interface Waiting {
-  readonly text: string | Refusal;
-  readonly bytes: number;
-}
-
 /** Why a peer ends, with which close code, and with what sentence if it is to know why. */
 interface Ending {
   readonly why: string;
@@ -113,17 +107,6 @@ const ASK_TIMEOUT = 30_000;
 const EXPIRING: Kind = { key: "expiring" };
 /** Counted bytes after which a page is told of them at the latest: as much as it may leave unsaid itself [RES-8]. */
 const TELL_AFTER = 65_536;
-const FORGOTTEN = new Refusal("forgotten", "The page was loaded anew before it had sent the whole of this message.");
-
-/** Where the texts begin that belong to a buffer which is not closed among them; `undefined`: none is open at their end. */
-function beginOfOpenBuffer(texts: readonly Waiting[], open: boolean): number | undefined {
-  let begin = open ? 0 : undefined;
-  for (const [i, { text }] of texts.entries()) {
-    if (begin === undefined && text === BUFFER_ON) begin = i;
-    else if (begin !== undefined && text === BUFFER_OFF) begin = undefined;
-  }
-  return begin;
-}
 
 let lastId = 0;
 
@@ -161,8 +144,7 @@ export class Connection implements Speaker, Flushable, Expiring, Throttled {
   /** An end that came while it was becoming reachable. */
   #earlyEnd: (() => void) | undefined;
   #reading = true;
-  /** Not started yet: beyond the window, or here before `ready`. */
-  readonly #inbox = new Queue<Waiting>();
+  readonly #inbox: Inbox;
   /** Apps that wait until it takes what it is sent. */
   #onWritable: (() => void)[] | undefined;
   #writableDue = false;
@@ -185,6 +167,7 @@ export class Connection implements Speaker, Flushable, Expiring, Throttled {
     this.origin = opening.origin;
     this.dialect = opening.dialect;
     this.resource = opening.resource;
+    this.#inbox = new Inbox(host.budget);
     this.#output = new Output(this, sink, host.flusher, host.limits, host.budget);
     this.#messages = new Messages(this, host, this.#output);
     // Backends of this host are the application's own, and as fast as it needs them.
@@ -380,28 +363,14 @@ export class Connection implements Speaker, Flushable, Expiring, Throttled {
 
   /** Answers that are still to come for what was received [RES-9]. */
   #owed({ answers }: Kept): number {
-    let waiting = 0;
-    this.#inbox.forEach(({ text }) => {
-      if (this.#messages.needsCredit(text)) waiting++;
-    });
+    const waiting = this.#inbox.count((text) => this.#messages.needsCredit(text));
     return this.#messages.answered + this.#messages.underWay + waiting - answers;
   }
 
-  /**
-   * The rest of a message in pieces will not come [RES-9]. What has arrived of it is answered, for the page counts on that,
-   * and is nothing any more: neither a piece of a later message nor a message itself.
-   */
+  /** The page was loaded anew: the rest of a message in pieces will not come [RES-9]. */
   #forgetBuffer(): void {
     this.#arrivesInBuffer = false;
-    const waiting: Waiting[] = [];
-    while (this.#inbox.length > 0) waiting.push(this.#takeWaiting());
-    const begin = beginOfOpenBuffer(waiting, this.#messages.buffering);
-    if (begin === 0 && this.#messages.buffering) this.#messages.dropBuffer();
-    for (const [i, each] of waiting.entries()) {
-      const kept = begin === undefined || i < begin ? each : { text: FORGOTTEN, bytes: 0 };
-      this.#inbox.push(kept);
-      this.host.budget.used += kept.bytes;
-    }
+    if (this.#inbox.forgetOpenBuffer(this.#messages.buffering)) this.#messages.dropBuffer();
   }
 
   // ── The window (chapter 5) ─────────────────────────────────────────────────────────────────────────────────────
@@ -423,7 +392,7 @@ export class Connection implements Speaker, Flushable, Expiring, Throttled {
       this.#got++;
       this.#untold += bytes;
       if (this.#untold >= TELL_AFTER) this.tellSeen();
-      if (this.#inbox.length === 0 && this.#mayStart()) this.#start({ text, bytes });
+      if (this.#inbox.empty && this.#mayStart()) this.#start({ text, bytes });
       else this.#beyondWindow({ text, bytes });
     } catch (error) {
       this.#endBy(error);
@@ -478,7 +447,7 @@ export class Connection implements Speaker, Flushable, Expiring, Throttled {
     else {
       this.#output.write(batch);
       // What it had not read may have been all that stood in the way of its next message [WIN-4].
-      if (this.#inbox.length > 0) this.#pump();
+      if (!this.#inbox.empty) this.#pump();
       this.#tellWritable();
     }
   }
@@ -525,40 +494,27 @@ export class Connection implements Speaker, Flushable, Expiring, Throttled {
   }
 
   #beyondWindow(waiting: Waiting): void {
-    if (this.#inbox.length === 0 && this.#startCreditFree(waiting)) return;
-    this.#inbox.push(waiting);
-    this.host.budget.used += waiting.bytes;
-    this.host.budget.check(waiting.bytes);
+    if (this.#inbox.empty && this.#startCreditFree(waiting)) return;
+    this.#inbox.add(waiting);
     this.#read(false);
-  }
-
-  /** The next that waits, not waiting any more. */
-  #takeWaiting(): Waiting {
-    const waiting = this.#inbox.shift() as Waiting;
-    this.host.budget.used -= waiting.bytes;
-    return waiting;
-  }
-
-  #clearInbox(): void {
-    while (this.#inbox.length > 0) this.#takeWaiting();
   }
 
   /** Starts what waits, as far as the window allows, and reads on when nothing waits any more. */
   #pump(): void {
     try {
       // `fresh`: what stands first has just come to stand there, and may be one that needs no credit [WIN-5].
-      for (let fresh = false; this.#inbox.length > 0; fresh = true) {
+      for (let fresh = false; !this.#inbox.empty; fresh = true) {
         const waiting = this.#inbox.peek() as Waiting;
         if (this.#mayStart()) {
-          this.#takeWaiting();
+          this.#inbox.take();
           this.#start(waiting);
-        } else if (fresh && this.#startCreditFree(waiting)) this.#takeWaiting();
+        } else if (fresh && this.#startCreditFree(waiting)) this.#inbox.take();
         else break;
       }
     } catch (error) {
       this.#endBy(error);
     }
-    if (this.#inbox.length > 0) return;
+    if (!this.#inbox.empty) return;
     if (this.#state === "open") this.#read(true);
     else if (this.#state === "ending" && this.#underWay === 0) this.#answered();
   }
@@ -635,7 +591,7 @@ export class Connection implements Speaker, Flushable, Expiring, Throttled {
   // ── Ending (chapter 10) ────────────────────────────────────────────────────────────────────────────────────────
 
   quit(): void {
-    this.#clearInbox();
+    this.#inbox.clear();
     this.end("quit", "normal");
   }
 
@@ -649,7 +605,7 @@ export class Connection implements Speaker, Flushable, Expiring, Throttled {
 
   /** The hub stops: what waits for its turn is not started any more [END-6]. */
   stop(reason: string): void {
-    this.#clearInbox();
+    this.#inbox.clear();
     this.#messages.dropBuffer();
     if (this.#messages.underWay === 0) this.fault("restart", reason, "stop");
     else this.end("stop", "restart", reason);
@@ -716,7 +672,7 @@ export class Connection implements Speaker, Flushable, Expiring, Throttled {
   #closed(why: string): void {
     this.#cancelGrace?.();
     this.#messages.dropBuffer();
-    this.#clearInbox();
+    this.#inbox.clear();
     this.#questions?.abandon();
     this.#onWritable = undefined;
     this.#throttle?.stop();
