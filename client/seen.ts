@@ -6,6 +6,8 @@ import { Queue } from "../protocol/index.js";
  */
 const AFTER_CHARACTERS = 65_536 / 3;
 const AFTER_MS = 20_000;
+/** What a kept packet costs the hub beside its bytes, as characters: many short ones take memory as well. */
+const OVERHEAD = 85;
 
 /** Calls back once, after so many ms; the returned function cancels. */
 export type After = (ms: number, callback: () => void) => () => void;
@@ -41,7 +43,7 @@ export class SeenReporter {
    */
   add(characters: number, now: boolean, until?: Promise<unknown>): void {
     this.count++;
-    this.#characters += characters;
+    this.#characters += characters + OVERHEAD;
     if (now) this.#awaited.push(this.count);
     if (until !== undefined) this.#wait(this.count, until);
     this.#advance();

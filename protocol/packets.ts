@@ -5,6 +5,8 @@
 
 /** The WebSocket subprotocol in which a client says `hello` first. */
 export const SUBPROTOCOL = "signalbox.1";
+/** Offered beside it by who cannot read the status of a handshake that is refused, as a page in a browser [AUTH-9]. */
+export const REFUSALS = "signalbox.refusals";
 
 /** The control words around the pieces of a long message. Compared whole, never as part of a text [CHUNK-2]. */
 export const BUFFER_ON = "bufferON";

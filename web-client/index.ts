@@ -1,5 +1,5 @@
 import { type ClientOptions, helloOf, untilReady, type Wire, type WireEvents } from "../client/index.js";
-import { CLOSE, SUBPROTOCOL } from "../protocol/index.js";
+import { REFUSALS, SUBPROTOCOL } from "../protocol/index.js";
 import { followPage, placeOf, takeLeftBehind } from "./lifecycle.js";
 import { PageClient } from "./page-client.js";
 
@@ -18,7 +18,7 @@ export interface PageOptions extends ClientOptions {
 }
 
 /** As much of a WebSocket as is used. */
-export type WebSocketConstructor = new (url: string, protocols: string) => WebSocketLike;
+export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
 
 interface WebSocketLike {
   readonly readyState: number;
@@ -39,10 +39,7 @@ export async function connect(url: string, options: PageOptions = {}): Promise<P
   if (Socket === undefined) throw new TypeError("There is no WebSocket here: give one as the option `WebSocket`.");
   const address = absolute(url);
   const place = placeOf(address);
-  // Whoever gives a WebSocket of its own has cookies of its own, too.
-  const why = options.WebSocket ? undefined : whyUrl(address);
-  const open = (events: WireEvents): Wire =>
-    openWebSocket(new Socket(address, SUBPROTOCOL), why === undefined ? events : tellingWhy(events, why));
+  const open = (events: WireEvents): Wire => openWebSocket(new Socket(address, [SUBPROTOCOL, REFUSALS]), events);
   const client = new PageClient(open, helloOf(options), takeLeftBehind(place));
   followPage(client, place);
   return untilReady(client, options);
@@ -67,33 +64,6 @@ function parseUrl(text: string): URL | undefined {
   }
 }
 
-/** Where a hub says what a handshake would be answered [AUTH-9]. */
-function whyUrl(address: string): string {
-  const url = new URL(address);
-  url.protocol = url.protocol.replace("ws", "http");
-  url.search = "why";
-  return url.href;
-}
-
-/** A browser does not say why a handshake was refused; where nobody is logged in it is of no use to try again. */
-function tellingWhy(events: WireEvents, why: string): WireEvents {
-  let opened = false;
-  return {
-    ...events,
-    open() {
-      opened = true;
-      events.open();
-    },
-    async closed(code, reason) {
-      const nobody = !opened && (await fetch(why, { credentials: "include" }).catch(() => undefined))?.status === UNKNOWN_USER;
-      if (nobody) events.closed(CLOSE.unauthorized.code, "Log in first.");
-      else events.closed(code, reason);
-    },
-  };
-}
-
-/** HTTP's for who is not known. */
-const UNKNOWN_USER = 401;
 const OPEN = 1;
 
 function openWebSocket(socket: WebSocketLike, events: WireEvents): Wire {

@@ -3,6 +3,8 @@ import { clientFrame, TEXT } from "./client-frame.js";
 /** When the hub's own clients say `seen` at the latest, in bytes and ms (PROTOCOL.md [RES-8] allows them 64 KiB and 20 s). */
 const AFTER_BYTES = 32_768;
 const AFTER_MS = 20_000;
+/** What a kept packet costs the hub beside its bytes: many short ones take memory as well. */
+const OVERHEAD = 256;
 
 /** Says how many packets of the hub a page has finished with, so that they need not be kept for it. */
 export class SeenReporter {
@@ -15,7 +17,7 @@ export class SeenReporter {
   /** One more, of so many bytes. */
   add(bytes: number): void {
     this.#count++;
-    this.#bytes += bytes;
+    this.#bytes += bytes + OVERHEAD;
     if (this.#bytes >= AFTER_BYTES) this.#report();
     else this.#timer ??= setTimeout(() => this.#report(), AFTER_MS);
   }

@@ -8,6 +8,10 @@ import { shownUrl } from "./settings.js";
 const MAX_BODY = 65_536;
 /** Connections to one application: a hub that starts has all its pages at the door at once, and the application is not to be overrun. */
 const MAX_CONNECTIONS = 64;
+/** Questions that wait for one of these: as many as handshakes may be unfinished by default. Who floods the door must not fill the memory. */
+const MAX_WAITING = 1_000;
+/** ms that one waits for a connection: the default of `authTimeout`, after which nobody wants to know any more. */
+const MAX_WAIT = 5_000;
 
 export interface Got {
   readonly status: number;
@@ -20,21 +24,27 @@ export type Get = (headers: OutgoingHttpHeaders) => Promise<Got>;
 /**
  * Asks one URL, over connections that are used again; idle ones do not keep the process alive. Redirects are not followed.
  * @param timeout ms until the whole answer must be there
- * @returns a function that rejects with an Error where there is no answer in time, or its body is above 64 KiB or no UTF-8; the message shows neither
- *   headers nor the query of the URL
+ * @returns a function that rejects with an Error where there is no answer in time, too many wait for one, or its body is above 64 KiB or no UTF-8; the
+ *   message shows neither headers nor the query of the URL
  */
 export function getter(url: URL, timeout: number): Get {
   const secure = url.protocol === "https:";
   const agent = new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, maxSockets: MAX_CONNECTIONS });
+  let open = 0;
   return async (headers) => {
+    if (open >= MAX_CONNECTIONS + MAX_WAITING) throw new Error(`${shownUrl(url)} cannot be asked: ${MAX_WAITING} questions wait already.`);
     const limit = new AbortController();
     const { signal } = limit;
-    let timer: NodeJS.Timeout | undefined;
+    let allowed = MAX_WAIT;
+    let timer = setTimeout(() => limit.abort(), allowed);
+    open++;
     try {
       const response = await responseTo(() =>
         (secure ? httpsGet : httpGet)(url, { agent, headers, signal }).once("socket", () => {
           // From now on: who waits for a connection does not wait for the application.
-          timer ??= setTimeout(() => limit.abort(), timeout);
+          clearTimeout(timer);
+          allowed = timeout;
+          timer = setTimeout(() => limit.abort(), allowed);
         }),
       );
       const body = bodyOf(response);
@@ -42,11 +52,12 @@ export function getter(url: URL, timeout: number): Get {
       return { status: response.statusCode ?? 0, body: response.statusCode === 200 ? await body : await body.then(nothing, nothing) };
     } catch (error) {
       const reason = signal.aborted
-        ? `no answer within ${timeout} ms`
+        ? `no answer within ${allowed} ms`
         : ((error as NodeJS.ErrnoException).code ?? (error as Error).message);
       throw new Error(`${shownUrl(url)} cannot be asked: ${reason}.`);
     } finally {
       clearTimeout(timer);
+      open--;
     }
   };
 }

@@ -1,6 +1,6 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import { Fault, type MaybePromise, SUBPROTOCOL, whenKnown } from "../../protocol/index.js";
+import { type MaybePromise, SUBPROTOCOL, whenKnown } from "../../protocol/index.js";
 import type { Credentials, Identity } from "../auth/authenticator.js";
 import { clientAddress, type ForwardedHeader, forwardedOrigin, TrustedProxies } from "../forwarded.js";
 import { atHandshake } from "../greeting.js";
@@ -8,7 +8,7 @@ import type { Hub } from "../hub.js";
 import { hostAllowed, type OriginRules, originAllowed } from "../origin.js";
 import { Arrivals } from "./arrivals.js";
 import type { BehindProxy } from "./behind-proxy.js";
-import { asHttp, decodePath, HttpRefusal, mayComeBack, protocolsOf, STOPPING } from "./handshake.js";
+import { decodePath, HttpRefusal, mayComeBack, protocolsOf, STOPPING } from "./handshake.js";
 
 export interface AdmissionSettings {
   readonly host: string;
@@ -29,13 +29,10 @@ export interface Handshake {
 }
 
 const WS_KEY = /^[+/0-9A-Za-z]{22}==$/;
-/** The query with which it is asked why a handshake is refused [AUTH-9]. */
-const WHY = "?why";
 
 /** Whose handshake is accepted, and who that is: all that is decided before the upgrade, where HTTP says no [OPEN-6]. */
 export class Admission {
-  /** Nobody comes in any more. */
-  stopping = false;
+  #stopping = false;
   readonly #arrivals: Arrivals;
   readonly #rules: OriginRules;
   readonly #proxies: TrustedProxies;
@@ -46,18 +43,19 @@ export class Admission {
     private readonly behindProxy: BehindProxy,
   ) {
     const { host, tls, origins, allowedHosts, trustedProxies } = settings;
-    this.#arrivals = new Arrivals(hub.limits);
+    this.#arrivals = new Arrivals(hub, behindProxy);
     this.#proxies = new TrustedProxies(trustedProxies);
     this.#rules = { secure: tls !== undefined, boundTo: host, origins, allowedHosts };
   }
 
-  /** A connection came, whatever it wants; one too many hears nothing. */
+  /** Nobody comes in any more. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  /** A connection was accepted, whatever it wants. */
   arrived(socket: Socket): void {
-    // Too many wait for their PROXY header: that has been said.
-    if (socket.destroyed || this.#arrivals.enter(socket)) return;
-    this.hub.counters.count("handshakes_refused", "dropped");
-    this.hub.log.warn("handshake.dropped", { reason: "maxHandshakes", ip: this.behindProxy.addressOf(socket) });
-    socket.destroy();
+    this.#arrivals.enter(socket);
   }
 
   /** Where the page is, as far as it is known. */
@@ -83,48 +81,17 @@ export class Admission {
 
   /** It is known who it is; it may come in if it still may. @throws HttpRefusal */
   confirm(request: IncomingMessage, { identity }: Handshake): void {
-    if (this.stopping) throw STOPPING;
+    if (this.#stopping) throw STOPPING;
     if (identity && this.hub.isFullFor(identity) && !mayComeBack(request)) throw new HttpRefusal(429, "maxPerUser reached.");
   }
 
-  /** Its handshake is over. */
+  /** It is known who is there: its handshake is over. */
   finish(socket: Socket): void {
     this.#arrivals.finish(socket);
   }
 
-  /** Is this the question why a handshake was refused? */
-  asksWhy({ method, url = "" }: IncomingMessage): boolean {
-    return method === "GET" && url.endsWith(WHY);
-  }
-
-  /** A browser does not tell its page why a handshake was refused; asked by HTTP it does [AUTH-9]. */
-  async tellWhy(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { origin } = request.headers;
-    const readable = { "access-control-allow-origin": origin, "access-control-allow-credentials": "true", vary: "origin" };
-    const headers = {
-      "cache-control": "no-store",
-      "content-type": "text/plain; charset=utf-8",
-      ...(origin === undefined ? undefined : readable),
-    };
-    const refusal = await this.#whyNot(request);
-    if (refusal?.status === 403) response.writeHead(403, { "content-type": "text/plain; charset=utf-8" }).end(`${refusal.message}\n`);
-    else if (refusal) response.writeHead(refusal.status, { ...headers, ...refusal.headers }).end(`${refusal.message}\n`);
-    else response.writeHead(204, headers).end();
-  }
-
-  async #whyNot(request: IncomingMessage): Promise<HttpRefusal | undefined> {
-    try {
-      this.#checkOrigin(request);
-      const address = this.addressOf(request, request.socket);
-      await this.#identify(request, decodePath(request.url ?? ""), address, [SUBPROTOCOL]);
-      return undefined;
-    } catch (error) {
-      return asRefusal(error);
-    }
-  }
-
   #checkForm({ method, httpVersion, headers }: IncomingMessage): void {
-    if (this.stopping) throw STOPPING;
+    if (this.#stopping) throw STOPPING;
     if (method !== "GET") throw new HttpRefusal(405, "Expected GET.", { allow: "GET" });
     if (httpVersion !== "1.1") throw new HttpRefusal(400, "Expected HTTP/1.1.");
     if (headers.upgrade?.toLowerCase() !== "websocket") throw new HttpRefusal(404, "Expected an upgrade to websocket.");
@@ -154,11 +121,4 @@ export class Admission {
     const known = resource && atHandshake(this.hub, resource, credentials, protocols.includes(SUBPROTOCOL));
     return whenKnown(known, (identity) => ({ path, address, credentials, identity }));
   }
-}
-
-/** What HTTP says of it; what is nobody's fault is thrown on. */
-export function asRefusal(error: unknown): HttpRefusal {
-  const refusal = error instanceof Fault ? asHttp(error) : error;
-  if (refusal instanceof HttpRefusal) return refusal;
-  throw error;
 }

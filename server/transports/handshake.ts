@@ -1,6 +1,6 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import { type Fault, quoted, SUBPROTOCOL } from "../../protocol/index.js";
+import { Fault, quoted, REFUSALS, SUBPROTOCOL } from "../../protocol/index.js";
 
 const MAX_PATH = 1_024;
 
@@ -40,8 +40,17 @@ export const mayComeBack = ({ headers }: IncomingMessage): boolean => protocolsO
 
 export const protocolsOf = (header = ""): readonly string[] => header.split(",").map((each) => each.trim());
 
-/** Before the upgrade it is HTTP that says it [OPEN-6]. */
-export function asHttp({ kind, message }: Fault): HttpRefusal {
+/** Is whoever it is to be told what a status cannot tell a page [AUTH-9]? */
+export function hearsRefusals({ headers }: IncomingMessage): boolean {
+  const protocols = protocolsOf(headers["sec-websocket-protocol"]);
+  return protocols.includes(SUBPROTOCOL) && protocols.includes(REFUSALS);
+}
+
+/** Before the upgrade it is HTTP that says it [OPEN-6]; what is nobody's refusal is thrown on. */
+export function asRefusal(error: unknown): HttpRefusal {
+  if (error instanceof HttpRefusal) return error;
+  if (!(error instanceof Fault)) throw error;
+  const { kind, message } = error;
   return kind === "unauthorized"
     ? new HttpRefusal(401, message, { "www-authenticate": "Bearer" })
     : new HttpRefusal(503, message, { "retry-after": "5" });

@@ -1,4 +1,5 @@
 import { Fault } from "../../protocol/index.js";
+import type { Clock } from "../clock.js";
 import type { Greeting, Welcome } from "../greeting.js";
 import { EarlyMessages, type MessageSource } from "./early-messages.js";
 
@@ -12,23 +13,44 @@ export interface PageHost {
   refuse(fault: Fault): void;
 }
 
+/** How long it is waited for. */
+export interface Patience {
+  readonly clock: Clock;
+  /** For each text that is to come, ms. */
+  readonly handshakeTimeout: number;
+}
+
 const OPEN = 1;
 
 /** What a page with the subprotocol says before there is a dialog: its hello, and whatever it is asked [OPEN-2]. */
 export class PageGreeting {
   readonly #early: EarlyMessages;
+  #cancel: () => void = () => {};
 
   constructor(
     private readonly ws: MessageSource,
     private readonly greeting: Greeting,
     private readonly host: PageHost,
+    private readonly patience: Patience,
   ) {
     this.#early = new EarlyMessages(ws);
     this.#listen();
   }
 
+  /** There is nobody any more. */
+  stop(): void {
+    this.#cancel();
+  }
+
+  /** Only who is to say something is waited for: who is asked about it has a time of its own. */
   #listen(): void {
-    this.#early.next((text) => this.#guarded(() => this.#hear(text)));
+    const { clock, handshakeTimeout } = this.patience;
+    const silent = new Fault("no-hello", `No hello within \`handshakeTimeout\` ${handshakeTimeout} ms.`);
+    this.#cancel = clock.after(handshakeTimeout, () => this.host.refuse(silent));
+    this.#early.next((text) => {
+      this.#cancel();
+      this.#guarded(() => this.#hear(text));
+    });
   }
 
   #hear(text: string | undefined): void {

@@ -32,6 +32,7 @@ import type { Resource } from "../resource.js";
 import { withoutValue } from "../shown-error.js";
 import type { Sink } from "../sink.js";
 import { LOOK_INTERVAL, Unfinished } from "../unfinished.js";
+import { Arrivals } from "./arrivals.js";
 import { BehindProxy } from "./behind-proxy.js";
 import { destroyWhenStuck } from "./ending.js";
 import { listenOn } from "./listening.js";
@@ -72,6 +73,8 @@ export class TcpTransport {
   readonly #addresses: AddressCounter;
   #cancelLook: () => void = () => {};
   readonly #behindProxy: BehindProxy;
+  /** Those whose TLS handshake is not over. */
+  readonly #arrivals: Arrivals;
 
   constructor(
     private readonly hub: Hub,
@@ -98,6 +101,8 @@ export class TcpTransport {
       : createServer(options, accept);
     this.#behindProxy = new BehindProxy(settings.proxyProtocolFrom, hub);
     this.#behindProxy.guard(this.#server);
+    this.#arrivals = new Arrivals(hub, this.#behindProxy);
+    if (tls) this.#server.on("connection", (socket: Socket) => this.#arrivals.enter(socket));
     this.#server.on("tlsClientError", (error, socket) => {
       hub.log.warn("tls.refused", { ip: this.#behindProxy.addressOf(socket), error: error.message });
       // Node does so itself, but for a handshake that took too long.
@@ -146,6 +151,7 @@ export class TcpTransport {
   }
 
   #accept(socket: Socket): void {
+    this.#arrivals.finish(socket);
     const address = "path" in this.settings.at ? "unix" : this.#behindProxy.addressOf(socket);
     const counted = address === "unix" || this.#addresses.enter(address);
     const peer = new TcpPeer(this.hub, socket, address, this.settings);

@@ -16,11 +16,11 @@ import type { Resource } from "../resource.js";
 import { withoutValue } from "../shown-error.js";
 import type { Sink } from "../sink.js";
 import { LOOK_INTERVAL, Unfinished } from "../unfinished.js";
-import { Admission, type AdmissionSettings, asRefusal, type Handshake } from "./admission.js";
+import { Admission, type AdmissionSettings, type Handshake } from "./admission.js";
 import { BehindProxy } from "./behind-proxy.js";
 import { destroyWhenStuck } from "./ending.js";
-import { writeHttp } from "./handshake.js";
-import { PageGreeting } from "./page-greeting.js";
+import { asRefusal, decodePath, hearsRefusals, writeHttp } from "./handshake.js";
+import { PageGreeting, type PageHost } from "./page-greeting.js";
 import { type Drained, SocketWriter } from "./socket-writer.js";
 import { webSocketEncoding } from "./websocket-frame.js";
 
@@ -59,6 +59,8 @@ class PageSocket extends WebSocket implements Drained {
   connection: Connection | undefined = undefined;
   missedPings = 0;
   unfinished: Unfinished | undefined = undefined;
+  /** Until there is a dialog. */
+  greeting: PageGreeting | undefined = undefined;
 
   /** Bytes that have come of a message which is not whole. `ws` keeps them to itself; a test shows where a newer one does so otherwise. */
   get pendingBytes(): number {
@@ -131,7 +133,7 @@ export class WebSocketTransport {
     this.#onClose = function (code): void {
       closed(this as PageSocket, code);
     };
-    this.#http.on(settings.tls ? "secureConnection" : "connection", (socket: Socket) => this.#admission.arrived(socket));
+    this.#http.on("connection", (socket: Socket) => this.#admission.arrived(socket));
     this.#http.on("request", (request: IncomingMessage, response: ServerResponse) => this.#request(request, response));
     this.#http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => this.#upgrade(request, socket as Socket, head));
   }
@@ -154,7 +156,7 @@ export class WebSocketTransport {
   }
 
   stopAccepting(): void {
-    this.#admission.stopping = true;
+    this.#admission.stop();
     this.#http.close();
     this.#http.closeIdleConnections();
   }
@@ -172,15 +174,19 @@ export class WebSocketTransport {
   // ── Before the upgrade ─────────────────────────────────────────────────────────────────────────────────────────
 
   #request(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#admission.asksWhy(request)) void this.#admission.tellWhy(request, response);
-    else if (this.#admission.answersTo(request)) this.settings.pages(request, response);
+    // An idle connection would take the place of somebody's handshake.
+    response.shouldKeepAlive = false;
+    if (this.#admission.answersTo(request)) this.settings.pages(request, response);
     else response.writeHead(403, { "content-type": "text/plain" }).end("This host name is not in allowedHosts.\n");
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on("error", destroyThis);
     const address = this.#admission.addressOf(request, socket);
-    const refuse = (error: unknown): void => this.#refuseHandshake(request, socket, address, error);
+    const refuse = (error: unknown): void => {
+      if (error instanceof Fault && hearsRefusals(request)) this.#turnAway(request, socket, head, error);
+      else this.#refuseHandshake(request, socket, address, error);
+    };
     try {
       const found = this.#admission.admit(request, socket, address);
       const go = (who: Handshake): void => this.#welcome(request, socket, head, who);
@@ -194,7 +200,17 @@ export class WebSocketTransport {
   #welcome(request: IncomingMessage, socket: Socket, head: Buffer, who: Handshake): void {
     this.#admission.confirm(request, who);
     this.#ws.handleUpgrade(request, socket, head, (ws) => this.#accept(ws as PageSocket, socket, who));
-    this.#admission.finish(socket);
+  }
+
+  /** A browser does not tell its page with which status a handshake was refused: it is let through the upgrade, and no further [AUTH-9]. */
+  #turnAway(request: IncomingMessage, socket: Socket, head: Buffer, fault: Fault): void {
+    const path = decodePath(request.url ?? "");
+    const address = this.#admission.addressOf(request, socket);
+    this.#ws.handleUpgrade(request, socket, head, (ws) => {
+      const page = ws as PageSocket;
+      this.#register(page);
+      this.#refuse({ ws: page, sink: new PageSink(page, socket, this.hub.clock), path, address }, fault);
+    });
   }
 
   #refuseHandshake({ headers: { origin } }: IncomingMessage, socket: Socket, ip: string, error: unknown): void {
@@ -208,7 +224,7 @@ export class WebSocketTransport {
   // ── After it ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #accept(ws: PageSocket, socket: Socket, who: Handshake): void {
-    const page: Arrival = { ...who, ws, sink: new PageSink(ws, socket, this.hub.clock) };
+    const page: Arrival = { ...who, ws, socket, sink: new PageSink(ws, socket, this.hub.clock) };
     this.#register(ws);
     this.#guarded(page, () => {
       // Whether there is such a path is known before anything is said.
@@ -227,9 +243,10 @@ export class WebSocketTransport {
   }
 
   #connect(
-    { ws, sink, path, address, credentials }: Arrival,
+    { ws, socket, sink, path, address, credentials }: Arrival,
     { resource, identity, hello }: Partial<Welcome> & Pick<Welcome, "resource">,
   ): void {
+    this.#admission.finish(socket);
     const { origin } = credentials.headers;
     ws.connection = this.hub.connect(sink, { kind: "page", dialect: jsonDialect, path, resource, address, origin, identity }, hello);
     ws.on("message", onMessage);
@@ -237,11 +254,6 @@ export class WebSocketTransport {
 
   #expectHello(page: Arrival, resource: Resource): void {
     const { ws, sink, credentials, identity } = page;
-    const { handshakeTimeout } = this.hub.limits;
-    const cancel = this.hub.clock.after(handshakeTimeout, () => {
-      this.#refuse(page, new Fault("no-hello", `No hello within \`handshakeTimeout\` ${handshakeTimeout} ms.`));
-    });
-    ws.once("close", cancel);
     const greeting = new Greeting(this.hub, {
       credentials,
       identity,
@@ -249,15 +261,15 @@ export class WebSocketTransport {
       resourceOf: () => resource,
       send: (packet) => sink.send(webSocketEncoding.encode(JSON.stringify(packet))),
     });
-    new PageGreeting(ws, greeting, {
+    const host: PageHost = {
       welcome: (welcome) => {
-        cancel();
-        ws.off("close", cancel);
+        ws.greeting = undefined;
         this.#guarded(page, () => this.#connect(page, welcome));
       },
       hear: (data, isBinary) => onMessage.call(ws, data, isBinary),
       refuse: (fault) => this.#refuse(page, fault),
-    });
+    };
+    ws.greeting = new PageGreeting(ws, greeting, host, { clock: this.hub.clock, handshakeTimeout: this.hub.limits.handshakeTimeout });
   }
 
   #guarded(page: Arrival, work: () => void): void {
@@ -274,7 +286,9 @@ export class WebSocketTransport {
   }
 
   /** What ends a connection before there is a dialog is said as in one [END-3]. */
-  #refuse({ sink, path, address }: Arrival, fault: Fault): void {
+  #refuse({ ws, sink, path, address }: Pick<Arrival, "ws" | "sink" | "path" | "address">, fault: Fault): void {
+    // It has been refused already, or has gone.
+    if (ws.readyState !== WebSocket.OPEN) return;
     this.hub.log.warn("peer.refused", { code: fault.code, reason: withoutValue(fault.message), path, ip: address });
     this.hub.counters.count("connections_refused", fault.code);
     sink.send(webSocketEncoding.encode(jsonDialect.close(fault)));
@@ -301,6 +315,7 @@ export class WebSocketTransport {
   #closed(ws: PageSocket, code: number): void {
     this.#sockets.delete(ws);
     ws.unfinished?.release();
+    ws.greeting?.stop();
     ws.lost(code === CLOSE.normal.code ? "left" : code === CLOSE["going-away"].code ? "going-away" : "lost");
   }
 
@@ -321,6 +336,7 @@ export class WebSocketTransport {
 /** A page's socket with what is known of it before it is greeted. */
 interface Arrival extends Handshake {
   readonly ws: PageSocket;
+  readonly socket: Socket;
   readonly sink: PageSink;
 }
 

@@ -378,6 +378,19 @@ describe("connections to the application", () => {
     assert.equal(connections, 64);
   });
 
+  test("a thousand may wait for one, who comes then is told at once", async (t) => {
+    const waiting = new TestInbox<ServerResponse>();
+    const { state, authenticator } = await application(t, (response) => waiting.push(response), { timeout: 10_000 });
+    const all = Array.from({ length: 1_064 }, (_, i) => identified(authenticator, withCookie(`session=${i}`)));
+    const first: ServerResponse[] = [];
+    for (let i = 0; i < 64; i++) first.push(await waiting.next());
+    assert.match(await unknown(authenticator, withCookie("session=one-too-many")), /1000 questions wait already/);
+    state.reply = json(JANE);
+    for (const response of first) json(JANE)(response);
+    assert.equal((await Promise.all(all)).length, 1_064);
+    await identified(authenticator, withCookie("session=one-too-many"));
+  });
+
   test("who waits for one in vain is told in time, and the next one is welcome", async (t) => {
     const { state, authenticator } = await application(t, () => {}, { timeout: 300 });
     const all = Array.from({ length: 80 }, (_, i) => unknown(authenticator, withCookie(`session=${i}`)));

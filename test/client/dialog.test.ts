@@ -276,9 +276,9 @@ describe("14 Resume: what the page's code has not finished with", () => {
     page.clock.advance(60_000);
     assert.deepEqual(said(), [], "nothing has come");
     // A character may take three bytes.
-    page.hear({ opcode: "x", text: "x".repeat(65_536 / 3 - 100) });
+    page.hear({ opcode: "x", text: "x".repeat(65_536 / 3 - 400) });
     assert.deepEqual(said(), []);
-    page.hear({ opcode: "x", text: "x".repeat(100) });
+    page.hear({ opcode: "x", text: "x".repeat(200) });
     assert.deepEqual(said(), [{ opcode: "seen", n: 5 }]);
     page.clock.advance(60_000);
     assert.deepEqual(said(), []);

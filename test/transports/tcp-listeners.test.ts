@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
@@ -13,7 +15,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
@@ -115,6 +117,26 @@ describe("unix sockets", () => {
     await startHub(t, { listen: [`unix:${path}`] });
     assert.match((await failsToStart({ listen: [`unix:${path}`] })).message, /EADDRINUSE/);
     assert.equal(await echoOver(t, path), ECHOED);
+  });
+
+  test("nor is one that has no time just now and takes nobody: only where nobody listens nobody is there", async (t) => {
+    const path = join(temporaryFolder(t), "hub.sock");
+    const busy = `require("node:net").createServer().listen({ path: ${JSON.stringify(path)}, backlog: 1 }, () => {
+      require("node:fs").writeSync(1, "up");
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    })`;
+    const owner = spawn(process.execPath, ["-e", busy], { stdio: ["ignore", "pipe", "inherit"] });
+    t.after(() => owner.kill("SIGKILL"));
+    await once(owner.stdout, "data");
+    const { ino } = statSync(path);
+    const isTaken = (): Promise<boolean> =>
+      new Promise((resolve) => {
+        const socket = connect(path, () => resolve(true)).on("error", () => resolve(false));
+        t.after(() => socket.destroy());
+      });
+    while (await isTaken());
+    assert.match((await failsToStart({ listen: [`unix:${path}`] })).message, /EADDRINUSE/);
+    assert.equal(statSync(path).ino, ino);
   });
 
   /** What may stand in the way; each must be there afterwards as it was. */
