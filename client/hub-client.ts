@@ -372,13 +372,13 @@ export function helloOf({ window = WINDOW, ident, tags, token }: ClientOptions, 
   return async () => ({ window, ident, tags, token: typeof token === "function" ? await token() : token, ...more });
 }
 
-/** A browser does not tell its page why a handshake was refused. */
-const HINT = " Is it running, are you logged in, and is this page's origin one of its `origins`? Its log says.";
+/** A browser does not tell its page why a handshake was refused, and a hub tells it only who is not logged in [AUTH-9]. */
+const HINT = " Is it running, and is this page's origin one of its `origins`? Its log says.";
 
 /** Settles when the client is ready; rejects where the hub will not have it, or does not answer in time. */
 export function untilReady<C extends HubClient>(client: C, { connectTimeout = CONNECT_TIMEOUT }: ClientOptions): Promise<C> {
   return new Promise((resolve, reject) => {
-    let last = "nothing was heard of it";
+    let last = "nothing was heard of it.";
     const timer =
       connectTimeout > 0
         ? setTimeout(() => fail(CLOSE.lost.code, `No connection to the hub within ${connectTimeout} ms: ${last}${HINT}`), connectTimeout)
