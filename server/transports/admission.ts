@@ -43,9 +43,13 @@ export class Admission {
     private readonly behindProxy: BehindProxy,
   ) {
     const { host, tls, origins, allowedHosts, trustedProxies } = settings;
-    this.#arrivals = new Arrivals(hub, behindProxy);
+    this.#arrivals = new Arrivals(hub, behindProxy, tls !== undefined);
     this.#proxies = new TrustedProxies(trustedProxies);
     this.#rules = { secure: tls !== undefined, boundTo: host, origins, allowedHosts };
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
   }
 
   /** Nobody comes in any more. */
@@ -53,9 +57,19 @@ export class Admission {
     this.#stopping = true;
   }
 
+  /** Nor is anybody waited for. */
+  close(): void {
+    this.#arrivals.close();
+  }
+
   /** A connection was accepted, whatever it wants. */
   arrived(socket: Socket): void {
     this.#arrivals.enter(socket);
+  }
+
+  /** Its TLS stands. */
+  secured(socket: Socket): void {
+    this.#arrivals.secured(socket);
   }
 
   /** Where the page is, as far as it is known. */
@@ -76,7 +90,9 @@ export class Admission {
     const path = decodePath(request.url ?? "");
     if (this.hub.full && !mayComeBack(request)) throw new HttpRefusal(503, "maxConnections reached.", { "retry-after": "5" });
     if (!this.#arrivals.admit(socket, address)) throw new HttpRefusal(429, "maxPerAddress reached.");
-    return this.#identify(request, path, address, protocolsOf(request.headers["sec-websocket-protocol"]));
+    const found = this.#identify(request, path, address, protocolsOf(request.headers["sec-websocket-protocol"]));
+    if (found instanceof Promise) void this.#arrivals.whileAsking(socket, found);
+    return found;
   }
 
   /** It is known who it is; it may come in if it still may. @throws HttpRefusal */

@@ -37,6 +37,12 @@ export class PageGreeting {
     this.#listen();
   }
 
+  /** It may not come in, whatever it still says. */
+  refuse(fault: Fault): void {
+    this.#cancel();
+    this.host.refuse(fault);
+  }
+
   /** There is nobody any more. */
   stop(): void {
     this.#cancel();

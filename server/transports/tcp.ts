@@ -101,7 +101,7 @@ export class TcpTransport {
       : createServer(options, accept);
     this.#behindProxy = new BehindProxy(settings.proxyProtocolFrom, hub);
     this.#behindProxy.guard(this.#server);
-    this.#arrivals = new Arrivals(hub, this.#behindProxy);
+    this.#arrivals = new Arrivals(hub, this.#behindProxy, tls !== undefined);
     if (tls) this.#server.on("connection", (socket: Socket) => this.#arrivals.enter(socket));
     this.#server.on("tlsClientError", (error, socket) => {
       hub.log.warn("tls.refused", { ip: this.#behindProxy.addressOf(socket), error: error.message });
@@ -151,6 +151,7 @@ export class TcpTransport {
   }
 
   #accept(socket: Socket): void {
+    this.#arrivals.secured(socket);
     this.#arrivals.finish(socket);
     const address = "path" in this.settings.at ? "unix" : this.#behindProxy.addressOf(socket);
     const counted = address === "unix" || this.#addresses.enter(address);

@@ -19,7 +19,7 @@ import { LOOK_INTERVAL, Unfinished } from "../unfinished.js";
 import { Admission, type AdmissionSettings, type Handshake } from "./admission.js";
 import { BehindProxy } from "./behind-proxy.js";
 import { destroyWhenStuck } from "./ending.js";
-import { asRefusal, decodePath, hearsRefusals, writeHttp } from "./handshake.js";
+import { asRefusal, decodePath, hearsRefusals, STOPPING, writeHttp } from "./handshake.js";
 import { PageGreeting, type PageHost } from "./page-greeting.js";
 import { type Drained, SocketWriter } from "./socket-writer.js";
 import { webSocketEncoding } from "./websocket-frame.js";
@@ -134,6 +134,9 @@ export class WebSocketTransport {
       closed(this as PageSocket, code);
     };
     this.#http.on("connection", (socket: Socket) => this.#admission.arrived(socket));
+    if (settings.tls) this.#http.on("secureConnection", (socket: Socket) => this.#admission.secured(socket));
+    // Otherwise Node answers by itself, and keeps the connection.
+    this.#http.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => this.#request(request, response));
     this.#http.on("request", (request: IncomingMessage, response: ServerResponse) => this.#request(request, response));
     this.#http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => this.#upgrade(request, socket as Socket, head));
   }
@@ -167,6 +170,7 @@ export class WebSocketTransport {
     const closed = [...this.#sockets].map((socket) => once(socket, "close"));
     await within(this.hub.clock, Math.min(LAST_WORDS, this.hub.limits.stopTimeout), Promise.all(closed));
     for (const socket of this.#sockets) socket.terminate();
+    this.#admission.close();
     this.#behindProxy.close();
     this.#http.closeAllConnections();
   }
@@ -184,7 +188,8 @@ export class WebSocketTransport {
     socket.on("error", destroyThis);
     const address = this.#admission.addressOf(request, socket);
     const refuse = (error: unknown): void => {
-      if (error instanceof Fault && hearsRefusals(request)) this.#turnAway(request, socket, head, error);
+      if (this.#admission.stopping) this.#refuseHandshake(request, socket, address, STOPPING);
+      else if (error instanceof Fault && hearsRefusals(request)) this.#turnAway(request, socket, head, error);
       else this.#refuseHandshake(request, socket, address, error);
     };
     try {
@@ -300,14 +305,16 @@ export class WebSocketTransport {
     const now = clock.now();
     for (const ws of this.#sockets) {
       const { pendingBytes } = ws;
+      const talks = ws.connection !== undefined || ws.greeting !== undefined;
       // One that is not read cannot send the rest.
-      if ((pendingBytes === 0 && ws.unfinished === undefined) || ws.isPaused || ws.connection === undefined) continue;
+      if ((pendingBytes === 0 && ws.unfinished === undefined) || ws.isPaused || !talks) continue;
       ws.unfinished ??= new Unfinished(budget, limits.bufferTimeout);
       try {
         ws.unfinished.look(pendingBytes, now);
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
-        ws.connection.fault(error.kind, error.message);
+        if (ws.connection) ws.connection.fault(error.kind, error.message);
+        else ws.greeting?.refuse(error);
       }
     }
   }

@@ -6,11 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
-import { Fault, SUBPROTOCOL } from "../../protocol/index.js";
+import { Fault, REFUSALS, SUBPROTOCOL } from "../../protocol/index.js";
 import type { Greeting } from "../../server/greeting.js";
 import { PageGreeting } from "../../server/transports/page-greeting.js";
 import { TestClock } from "../support/clock.js";
 import { startHub, type TestHub } from "../support/hub.js";
+import { TestInbox } from "../support/inbox.js";
 import { noUncaughtErrors } from "./support-bystander.js";
 import { opensslMissing, selfSigned } from "./support-certificates.js";
 import { clientFrame } from "./support-frames.js";
@@ -64,15 +65,68 @@ describe("3 Opening: whose handshake is not over", () => {
     await assertDropped(t, hub, hub.wsPort);
   });
 
+  test("a hello that does not come whole counts as what waits for the hub", async (t) => {
+    const hub = await startHub(t, { maxBuffered: 4_194_304 });
+    const hello = clientFrame("x".repeat(1_000_000)).subarray(0, 999_000);
+    const pages = await Promise.all(Array.from({ length: 8 }, () => upgraded(t, hub.wsPort)));
+    const closed = pages.map(untilClosed);
+    for (const page of pages) page.write(hello);
+    await Promise.race(closed);
+    assert.match(String((await hub.log.untilLine("peer.refused")).reason), /`maxBuffered`/);
+  });
+
   test("plain HTTP ends its connection, and takes no place behind its answer", async (t) => {
     const hub = await startHub(t, { maxHandshakes: 1 });
-    for (let i = 0; i < 3; i++) {
+    for (const expects of ["", "", "Expect: 100-continue\r\n", "Expect: wonders\r\n", ""]) {
       const socket = await openSocket(t, hub.wsPort);
       const all = untilClosed(socket);
-      socket.write("GET /signalbox.js HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n");
-      assert.match((await all).toString("latin1"), /^HTTP\/1\.1 200 .*\r\nConnection: close\r\n/s);
+      socket.write(`GET /signalbox.js HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n${expects}\r\n`);
+      assert.match((await all).toString("latin1"), /HTTP\/1\.1 200 .*\r\nConnection: close\r\n/s);
     }
     assert.deepEqual(hub.log.of("handshake.dropped"), []);
+  });
+});
+
+/** Whoever is asked answers when the test says so. */
+function slowly() {
+  const asked = new TestInbox<() => void>();
+  const authenticate = (): Promise<undefined> => new Promise((resolve) => asked.push(() => resolve(undefined)));
+  return { asked, authenticate: [{ name: "slow", authenticate }] };
+}
+
+describe("3 Opening: while somebody is asked", () => {
+  test("a page that has gone keeps the place of its address, and of its handshake, until the answer is there", async (t) => {
+    const { asked, authenticate } = slowly();
+    const hub = await startHub(t, { authenticate, trustedProxies: ["127.0.0.1"], maxPerAddress: 2 });
+    const shake = (address: string): string => handshake(hub.wsPort, { headers: { "X-Forwarded-For": address } });
+    const answers: (() => void)[] = [];
+    for (let i = 0; i < 2; i++) {
+      const socket = await openSocket(t, hub.wsPort);
+      socket.write(shake("198.51.100.7"));
+      answers.push(await asked.next());
+      socket.resetAndDestroy();
+    }
+    const third = await openSocket(t, hub.wsPort);
+    third.write(shake("198.51.100.7"));
+    assert.match((await untilClosed(third)).toString(), /^HTTP\/1\.1 429 /);
+    for (const answer of answers) answer();
+    const fourth = await openSocket(t, hub.wsPort);
+    fourth.write(shake("198.51.100.7"));
+    (await asked.next())();
+    assert.match((await untilClosed(fourth)).toString(), /^HTTP\/1\.1 401 /);
+  });
+
+  test("an answer that comes when the hub has stopped lets nobody in", async (t) => {
+    const { asked, authenticate } = slowly();
+    const hub = await startHub(t, { authenticate });
+    const socket = await openSocket(t, hub.wsPort);
+    const heard = untilClosed(socket);
+    socket.write(handshake(hub.wsPort, { headers: { "Sec-WebSocket-Protocol": `${SUBPROTOCOL}, ${REFUSALS}` } }));
+    const answer = await asked.next();
+    await hub.stop();
+    answer();
+    assert.equal((await heard).length, 0);
+    assert.deepEqual(hub.log.of("peer.refused"), []);
   });
 });
 
