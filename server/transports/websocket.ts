@@ -43,6 +43,8 @@ const MAX_FRAGMENTS = 1_024;
 const CLOSE_TIMEOUT = 30_000;
 /** For pages to take the goodbye of a hub that stops, ms. */
 const LAST_WORDS = 1_000;
+/** Bytes of a message at the most that are taken in behind a refusal, for the peer's close frame stands behind them. */
+const ONE_READ = 65_536;
 /** Unanswered pings after which a page is gone [END-5]. */
 const MAX_MISSED = 2;
 /** In UTF-16 units: RFC 6455, 5.5 leaves 123 bytes for a reason, and one unit takes at most 3. */
@@ -214,7 +216,7 @@ export class WebSocketTransport {
     this.#ws.handleUpgrade(request, socket, head, (ws) => {
       const page = ws as PageSocket;
       this.#register(page);
-      this.#refuse({ ws: page, sink: new PageSink(page, socket, this.hub.clock), path, address }, fault);
+      this.#refuse({ ws: page, socket, sink: new PageSink(page, socket, this.hub.clock), path, address }, fault);
     });
   }
 
@@ -258,7 +260,10 @@ export class WebSocketTransport {
   }
 
   #expectHello(page: Arrival, resource: Resource): void {
-    const { ws, sink, credentials, identity } = page;
+    const { ws, socket, sink, credentials, identity } = page;
+    // Whoever it is can be a thousand at once: what they begin counts as it comes, and not when it is looked at.
+    const look = (): void => this.#lookAt(ws, this.hub.clock.now());
+    socket.on("data", look);
     const greeting = new Greeting(this.hub, {
       credentials,
       identity,
@@ -269,6 +274,7 @@ export class WebSocketTransport {
     const host: PageHost = {
       welcome: (welcome) => {
         ws.greeting = undefined;
+        socket.off("data", look);
         this.#guarded(page, () => this.#connect(page, welcome));
       },
       hear: (data, isBinary) => onMessage.call(ws, data, isBinary),
@@ -291,31 +297,37 @@ export class WebSocketTransport {
   }
 
   /** What ends a connection before there is a dialog is said as in one [END-3]. */
-  #refuse({ ws, sink, path, address }: Pick<Arrival, "ws" | "sink" | "path" | "address">, fault: Fault): void {
+  #refuse({ ws, socket, sink, path, address }: Pick<Arrival, "ws" | "socket" | "sink" | "path" | "address">, fault: Fault): void {
     // It has been refused already, or has gone.
     if (ws.readyState !== WebSocket.OPEN) return;
     this.hub.log.warn("peer.refused", { code: fault.code, reason: withoutValue(fault.message), path, ip: address });
     this.hub.counters.count("connections_refused", fault.code);
     sink.send(webSocketEncoding.encode(jsonDialect.close(fault)));
     sink.close(fault.code, fault.message);
+    // Its close frame is waited for, but not behind all that it may say in between: nobody knows who it is.
+    socket.on("data", () => {
+      if (ws.pendingBytes > ONE_READ) socket.destroySoon();
+    });
   }
 
   #lookAtUnfinished(): void {
-    const { budget, clock, limits } = this.hub;
-    const now = clock.now();
-    for (const ws of this.#sockets) {
-      const { pendingBytes } = ws;
-      const talks = ws.connection !== undefined || ws.greeting !== undefined;
-      // One that is not read cannot send the rest.
-      if ((pendingBytes === 0 && ws.unfinished === undefined) || ws.isPaused || !talks) continue;
-      ws.unfinished ??= new Unfinished(budget, limits.bufferTimeout);
-      try {
-        ws.unfinished.look(pendingBytes, now);
-      } catch (error) {
-        if (!(error instanceof Fault)) throw error;
-        if (ws.connection) ws.connection.fault(error.kind, error.message);
-        else ws.greeting?.refuse(error);
-      }
+    const now = this.hub.clock.now();
+    for (const ws of this.#sockets) this.#lookAt(ws, now);
+  }
+
+  /** What has come of a message that is not whole counts. @param now ms */
+  #lookAt(ws: PageSocket, now: number): void {
+    const { pendingBytes } = ws;
+    const talks = ws.connection !== undefined || ws.greeting !== undefined;
+    // One that is not read cannot send the rest.
+    if ((pendingBytes === 0 && ws.unfinished === undefined) || ws.isPaused || !talks) return;
+    ws.unfinished ??= new Unfinished(this.hub.budget, this.hub.limits.bufferTimeout);
+    try {
+      ws.unfinished.look(pendingBytes, now);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      if (ws.connection) ws.connection.fault(error.kind, error.message);
+      else ws.greeting?.refuse(error);
     }
   }
 

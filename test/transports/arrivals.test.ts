@@ -75,6 +75,20 @@ describe("3 Opening: whose handshake is not over", () => {
     assert.match(String((await hub.log.untilLine("peer.refused")).reason), /`maxBuffered`/);
   });
 
+  test("[AUTH-9] one that was turned away, and goes on with a long message, is cut off", async (t) => {
+    const hub = await startHub(t, { authenticate: [{ name: "nobody", authenticate: () => undefined }] });
+    const socket = await openSocket(t, hub.wsPort);
+    const told = untilSaid(socket, '"code":4401');
+    socket.write(handshake(hub.wsPort, { headers: { "Sec-WebSocket-Protocol": `${SUBPROTOCOL}, ${REFUSALS}` } }));
+    await told;
+    const closed = untilClosed(socket);
+    const message = clientFrame("x".repeat(1_000_000));
+    for (let i = 0; i < 256; i++) socket.write(message);
+    await closed;
+    const taken = socket.bytesWritten - socket.writableLength;
+    assert.ok(taken < 32_000_000, `${taken} bytes were taken of it`);
+  });
+
   test("plain HTTP ends its connection, and takes no place behind its answer", async (t) => {
     const hub = await startHub(t, { maxHandshakes: 1 });
     for (const expects of ["", "", "Expect: 100-continue\r\n", "Expect: wonders\r\n", ""]) {
