@@ -35,7 +35,8 @@ export function formatNext(answer: Answer, ref: Ref | undefined): string {
   const head = ref === undefined ? NEXT_HEAD : `${NEXT_HEAD}"ref":${JSON.stringify(ref)},`;
   // The commonest of all, an acknowledged report or broadcast, without a detour through an object.
   const { n, held, result, error, reason } = detail;
-  if (status === "sent" && n !== undefined && (held ?? result ?? error ?? reason) === undefined) return `${head}"status":"sent","n":${n}}`;
+  const alone = held === undefined && result === undefined && error === undefined && reason === undefined;
+  if (status === "sent" && n !== undefined && alone) return `${head}"status":"sent","n":${n}}`;
   const rest: Omit<Next, "opcode" | "fyi" | "ref"> = { status, n, held, result, error, reason } as Next;
   return head + JSON.stringify(rest).slice(1);
 }

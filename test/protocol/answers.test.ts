@@ -35,6 +35,7 @@ describe("chapter 4: `next` as a packet", () => {
     ["a result of null", done(null), undefined, { status: "done", result: null }],
     ["sent to nobody", sent(0), 1, { status: "sent", n: 0, ref: 1 }],
     ["sent, with a result of the app's", new Answer("sent", { n: 2, result: "x" }), 1, { status: "sent", n: 2, result: "x", ref: 1 }],
+    ["sent, with a result of null", new Answer("sent", { n: 2, result: null }), 1, { status: "sent", n: 2, result: null, ref: 1 }],
     ["sent, with a reason of the app's", new Answer("sent", { n: 2, reason: "late" }), 1, { status: "sent", n: 2, reason: "late", ref: 1 }],
     ["sent, without a number", new Answer("sent"), undefined, { status: "sent" }],
     ["sent to some, held for others", new Answer("sent", { n: 2, held: 1 }), undefined, { status: "sent", n: 2, held: 1 }],
