@@ -1,7 +1,7 @@
 import { Fault } from "../protocol/index.js";
 
 /** One read of a socket, bytes. */
-const SMALL = 65_536;
+export const ONE_READ = 65_536;
 /** How far above its limit the budget may go before peers that do not read are closed. */
 const RESERVE = 1.25;
 
@@ -21,7 +21,7 @@ export class Budget {
    * @throws Fault `try-later`
    */
   check(bytes: number): void {
-    if (!this.exceeded || bytes <= SMALL) return;
+    if (!this.exceeded || bytes <= ONE_READ) return;
     throw new Fault("try-later", `More than \`maxBuffered\` ${this.max} bytes are kept for all peers together: try again later.`);
   }
 

@@ -8,7 +8,7 @@ export interface MessageSource {
 }
 
 /** The state of a WebSocket in which messages count. */
-const OPEN = 1;
+export const OPEN = 1;
 
 /** Messages of a page before there is a dialog: taken one at a time, and none is lost while it is found out who it is [OPEN-2]. */
 export class EarlyMessages {

@@ -1,7 +1,7 @@
 import { Fault } from "../../protocol/index.js";
 import type { Clock } from "../clock.js";
 import type { Greeting, Welcome } from "../greeting.js";
-import { EarlyMessages, type MessageSource } from "./early-messages.js";
+import { EarlyMessages, type MessageSource, OPEN } from "./early-messages.js";
 
 /** For whom a page's first words are. */
 export interface PageHost {
@@ -19,8 +19,6 @@ export interface Patience {
   /** For each text that is to come, ms. */
   readonly handshakeTimeout: number;
 }
-
-const OPEN = 1;
 
 /** What a page with the subprotocol says before there is a dialog: its hello, and whatever it is asked [OPEN-2]. */
 export class PageGreeting {

@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer } from "ws";
 import { CLOSE, type CloseName, cutText, Fault, SUBPROTOCOL } from "../../protocol/index.js";
+import { ONE_READ } from "../budget.js";
 import { type Clock, within } from "../clock.js";
 import type { Connection } from "../connection.js";
 import { jsonDialect } from "../dialect.js";
@@ -43,8 +44,6 @@ const MAX_FRAGMENTS = 1_024;
 const CLOSE_TIMEOUT = 30_000;
 /** For pages to take the goodbye of a hub that stops, ms. */
 const LAST_WORDS = 1_000;
-/** Bytes of a message at the most that are taken in behind a refusal, for the peer's close frame stands behind them. */
-const ONE_READ = 65_536;
 /** Unanswered pings after which a page is gone [END-5]. */
 const MAX_MISSED = 2;
 /** In UTF-16 units: RFC 6455, 5.5 leaves 123 bytes for a reason, and one unit takes at most 3. */
@@ -110,7 +109,6 @@ export class WebSocketTransport {
       maxHeaderSize: MAX_HEADER,
       headersTimeout: Math.min(HEADERS_TIMEOUT, limits.handshakeTimeout),
       requestTimeout: limits.handshakeTimeout,
-      keepAliveTimeout: HEADERS_TIMEOUT,
       connectionsCheckingInterval: CHECK_INTERVAL,
       noDelay: true,
     };
@@ -191,7 +189,7 @@ export class WebSocketTransport {
     const address = this.#admission.addressOf(request, socket);
     const refuse = (error: unknown): void => {
       if (this.#admission.stopping) this.#refuseHandshake(request, socket, address, STOPPING);
-      else if (error instanceof Fault && hearsRefusals(request)) this.#turnAway(request, socket, head, error);
+      else if (error instanceof Fault && hearsRefusals(request)) this.#turnAway(request, socket, head, address, error);
       else this.#refuseHandshake(request, socket, address, error);
     };
     try {
@@ -210,9 +208,8 @@ export class WebSocketTransport {
   }
 
   /** A browser does not tell its page with which status a handshake was refused: it is let through the upgrade, and no further [AUTH-9]. */
-  #turnAway(request: IncomingMessage, socket: Socket, head: Buffer, fault: Fault): void {
+  #turnAway(request: IncomingMessage, socket: Socket, head: Buffer, address: string, fault: Fault): void {
     const path = decodePath(request.url ?? "");
-    const address = this.#admission.addressOf(request, socket);
     this.#ws.handleUpgrade(request, socket, head, (ws) => {
       const page = ws as PageSocket;
       this.#register(page);
@@ -233,12 +230,15 @@ export class WebSocketTransport {
   #accept(ws: PageSocket, socket: Socket, who: Handshake): void {
     const page: Arrival = { ...who, ws, socket, sink: new PageSink(ws, socket, this.hub.clock) };
     this.#register(ws);
-    this.#guarded(page, () => {
+    try {
       // Whether there is such a path is known before anything is said.
       const resource = this.hub.resources.resolve(who.path);
       if (ws.protocol === SUBPROTOCOL) this.#expectHello(page, resource);
       else this.#connect(page, { resource, identity: who.identity });
-    });
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.#refuse(page, error);
+    }
   }
 
   #register(ws: PageSocket): void {
@@ -275,25 +275,12 @@ export class WebSocketTransport {
       welcome: (welcome) => {
         ws.greeting = undefined;
         socket.off("data", look);
-        this.#guarded(page, () => this.#connect(page, welcome));
+        this.#connect(page, welcome);
       },
       hear: (data, isBinary) => onMessage.call(ws, data, isBinary),
       refuse: (fault) => this.#refuse(page, fault),
     };
     ws.greeting = new PageGreeting(ws, greeting, host, { clock: this.hub.clock, handshakeTimeout: this.hub.limits.handshakeTimeout });
-  }
-
-  #guarded(page: Arrival, work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.#failed(page, error);
-    }
-  }
-
-  #failed(page: Arrival, error: unknown): void {
-    if (!(error instanceof Fault)) throw error;
-    this.#refuse(page, error);
   }
 
   /** What ends a connection before there is a dialog is said as in one [END-3]. */
@@ -304,7 +291,7 @@ export class WebSocketTransport {
     this.hub.counters.count("connections_refused", fault.code);
     sink.send(webSocketEncoding.encode(jsonDialect.close(fault)));
     sink.close(fault.code, fault.message);
-    // Its close frame is waited for, but not behind all that it may say in between: nobody knows who it is.
+    // Its close frame is waited for, but not behind more than a read of what it has begun: nobody knows who it is.
     socket.on("data", () => {
       if (ws.pendingBytes > ONE_READ) socket.destroySoon();
     });
